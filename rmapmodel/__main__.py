@@ -1,0 +1,7 @@
+"""`python -m rmapmodel` is the command `rmapmodel`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

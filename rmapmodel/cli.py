@@ -1,0 +1,310 @@
+"""The commands of contract.md section 3; each imports what it needs when it runs."""
+
+import argparse
+import json
+import os
+import sys
+
+from . import __version__
+from .errors import InputError
+
+FAILED, BAD_INPUT = 1, 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, and exit status 2."""
+
+    def error(self, message):
+        raise InputError(message)
+
+
+def main(argv=None):
+    """Runs a command line; returns the exit status: 0 done, 1 a result that fails its own check, 2 bad input."""
+    try:
+        args = parser().parse_args(argv)
+        return args.command(args) or 0
+    except InputError as error:
+        print(f"rmapmodel: error: {_one_line(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("rmapmodel: interrupted", file=sys.stderr)
+        return 130
+
+
+def _one_line(error):
+    text = " ".join(str(error).split())
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def parser():
+    """The argument parser of all commands."""
+    top = Parser(prog="rmapmodel", description="How each design of Linux's reverse map behaves on a trace.")
+    top.add_argument("--version", action="version", version=f"rmapmodel {__version__}")
+    commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    _replay(_command(commands, "replay", replay, "run a trace through one design, print the result"))
+    _compare(_command(commands, "compare", compare, "one row a design, with the truth as the last row"))
+    _explain(_command(commands, "explain", explain, "who maps a page, and how a design finds out"))
+    _import(_command(commands, "import", import_, "turn a recording into a trace", common=False))
+    _generate(_command(commands, "generate", generate, "write a synthetic workload", common=False))
+    _report(_command(commands, "report", report, "run the notebooks, write the report", common=False))
+    return top
+
+
+def _command(commands, name, function, about, common=True):
+    sub = commands.add_parser(name, help=about, description=about)
+    sub.set_defaults(command=function)
+    if common:
+        sub.add_argument("trace", metavar="TRACE", help="a trace: JSON Lines, plain, .gz or .zst")
+        sub.add_argument("--index", help="search structure of both sides: list, prio_tree or interval_tree")
+        sub.add_argument("--arch", choices=("i386", "x86_64"), help="structure sizes and address space (default x86_64)")
+        sub.add_argument("--kernel", metavar="VERSION", help="as uname -r prints it (default 7.0)")
+        sub.add_argument("--max-memory", metavar="SIZE", default="4G", help="refuse traces that need more (default 4G)")
+        sub.add_argument("--import", dest="modules", metavar="MODULE", action="append", default=[],
+                         help="import a module that registers designs; may be repeated")
+    return sub
+
+
+def _with_reclaim(sub, default):
+    sub.add_argument("--reclaim", metavar="WHEN", default=default,
+                     help="add reclaim events: none, end, peak or every:N "
+                          + ("(default none)" if default == "none" else "(default peak for a trace without any)"))
+
+
+def _replay(sub):
+    sub.add_argument("--strategy", required=True, metavar="NAME")
+    sub.add_argument("--pages", action="store_true", help="add each process's resident pages with their mapcount")
+    sub.add_argument("--timing", action="store_true", help="add the seconds it took")
+    sub.add_argument("--timeline", action="store_true", help="add mappings and bytes after every event")
+    sub.add_argument("--json", action="store_true", help="print the result as JSON")
+    _with_reclaim(sub, "none")
+
+
+def _compare(sub):
+    sub.add_argument("--strategies", metavar="a,b,...", help="the designs (default: all)")
+    sub.add_argument("--kernels", metavar="v,w,...", help="the kernels (default: the one of --kernel)")
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--format", choices=("lkml", "markdown", "csv"), help="print a table for a mail, a page, a sheet")
+    _with_reclaim(sub, "default")
+
+
+def _explain(sub):
+    sub.add_argument("page", metavar="PID:ADDR", help="a process and an address, as in 1:0x7f0000001000")
+    sub.add_argument("--until", type=_line_number, metavar="LINE", help="stop after this line of the trace")
+    sub.add_argument("--strategy", required=True, metavar="NAME")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _import(sub):
+    kinds = sub.add_subparsers(dest="kind", required=True, metavar="FORMAT")
+    strace = kinds.add_parser("strace", help="a log of strace -f -ttt -e trace=%%memory,%%process")
+    strace.add_argument("log", metavar="LOG")
+    strace.add_argument("--perf", metavar="PERF_SCRIPT", help="perf script output of the same run")
+    strace.add_argument("-o", dest="output", metavar="TRACE", help="where the trace goes (default: LOG.jsonl)")
+
+
+def _generate(sub):
+    sub.add_argument("workload", metavar="WORKLOAD", nargs="?")
+    sub.add_argument("--list", action="store_true", help="name the workloads, their parameters and defaults")
+    sub.add_argument("-p", dest="parameters", metavar="key=value", action="append", default=[])
+    sub.add_argument("-o", dest="output", metavar="TRACE")
+
+
+def _report(sub):
+    sub.add_argument("notebooks", metavar="NOTEBOOK", nargs="*", help="a path or a name (default: all of notebooks/)")
+    sub.add_argument("-p", dest="parameters", metavar="key=value", action="append", default=[])
+    sub.add_argument("-y", dest="yaml", metavar="FILE", help="parameters of several notebooks, YAML")
+    sub.add_argument("-o", dest="output", metavar="DIR", default="reports")
+    sub.add_argument("-j", dest="jobs", metavar="N", type=_jobs, help="notebooks at a time (default: the cores)")
+
+
+# -- values ----------------------------------------------------------------------------------------------------------
+
+
+def _line_number(text):
+    if not text.isdigit() or not int(text):
+        raise InputError(f"{text!r} is not a line number", field="--until")
+    return int(text)
+
+
+def _jobs(text):
+    if not text.isdigit() or not int(text):
+        raise InputError(f"{text!r} is not a positive number of notebooks", field="-j")
+    return int(text)
+
+
+def memory_size(text):
+    """Bytes of a size such as 512M or 4G; raises InputError for anything else.
+
+    >>> memory_size("512M")
+    536870912
+    """
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not number.isdigit() or unit not in units or not int(number):
+        raise InputError(f"{text!r} is not a size like 512M or 4G", field="--max-memory")
+    return int(number) * units[unit]
+
+
+def _options(args):
+    from .study.replay import Options
+    from .vm.kernel import NEWEST, Kernel
+
+    _load_designs(args.modules)
+    kernels = (getattr(args, "kernels", None) or "").split(",") if getattr(args, "kernels", None) else []
+    for text in filter(None, [args.kernel, *kernels]):
+        if Kernel.parse(text).newer_than_described:
+            print(f"rmapmodel: note: kernel {text} is newer than any described here; the rules of "
+                  f"{'.'.join(map(str, NEWEST))} are used", file=sys.stderr)
+    return Options(args.index, args.arch, args.kernel, memory_size(args.max_memory), getattr(args, "reclaim", "none"))
+
+
+def _load_designs(modules):
+    import importlib
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="rmapmodel.strategies"):
+        point.load()
+    sys.path.insert(0, os.getcwd())
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise InputError(f"cannot import {name}: {error}", field="--import") from None
+    sys.path.pop(0)
+
+
+def _pairs(parameters):
+    pairs = {}
+    for text in parameters:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"{text!r} is not key=value", field="-p")
+        if key in pairs:
+            raise InputError(f"{key} is given twice", field="-p")
+        pairs[key] = value
+    return pairs
+
+
+def _progress(runs):
+    from tqdm import tqdm
+
+    return tqdm(runs, delay=2, leave=False, unit="run", disable=not sys.stderr.isatty())
+
+
+def _trace(path):
+    from .trace import read
+
+    return read(path)
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+
+def replay(args):
+    """Runs a trace through one design and prints the result."""
+    import time
+
+    from .study.replay import replay as run_trace
+    from .study.replay import summary
+
+    options = _options(args)
+    began = time.perf_counter()
+    trace = _trace(args.trace)
+    run = run_trace(_watched(trace), args.strategy, options, timeline=args.timeline)
+    seconds = time.perf_counter() - began
+    result = run.result(pages=args.pages)
+    if args.timeline:
+        result["timeline"] = run.timeline
+    if args.timing:
+        result["timing"] = {"seconds": seconds}
+    print(json.dumps(result) if args.json else summary(result))
+    return FAILED if run.machine.reclaimed_mappings != result["reclaim"]["mappings"] else 0
+
+
+class _watched:
+    """A trace that shows a progress bar while it is read, when that takes more than two seconds at a terminal."""
+
+    def __init__(self, trace):
+        self.path, self.header, self._trace = trace.path, trace.header, trace
+
+    def __iter__(self):
+        from tqdm import tqdm
+
+        return iter(tqdm(self._trace, delay=2, leave=False, unit="event", disable=not sys.stderr.isatty()))
+
+
+def compare(args):
+    """Prints one row a design, with the truth as the last row."""
+    from .strategies import strategy
+    from .study import compare as study
+
+    options = _options(args)
+    names = args.strategies.split(",") if args.strategies else None
+    for name in names or ():
+        strategy(name)
+    kernels = args.kernels.split(",") if args.kernels else None
+    frame, _ = study.compare(_trace(args.trace), names, kernels, options, _progress)
+    if args.json:
+        print(json.dumps(study.as_json(frame)))
+    else:
+        forms = {None: study.as_text, "lkml": lambda table: study.as_text(table, 72), "markdown": study.as_markdown,
+                 "csv": study.as_csv}
+        print(forms[args.format](frame))
+    truth = frame.mappings.iloc[-1]
+    return FAILED if (frame.mappings[frame.refused == 0] != truth).any() else 0
+
+
+def explain(args):
+    """Prints who maps a page and each visit of the walk that finds out."""
+    from .study import explain as study
+
+    options = _options(args)
+    pid, colon, address = args.page.partition(":")
+    try:
+        pid, address = int(pid), int(address, 0)
+    except ValueError:
+        colon = ""
+    if not colon or pid < 1 or address < 0:
+        raise InputError(f"{args.page!r} is not PID:ADDR, like 1:0x10000000", field="PID:ADDR")
+    told = study.explain(_trace(args.trace), args.strategy, pid, address, args.until, options)
+    print(json.dumps(told) if args.json else study.as_text(told))
+
+
+def import_(args):
+    """Turns strace's log, with perf's page faults where given, into a trace."""
+    from .trace import write
+    from .trace.strace import import_strace
+
+    header, events = import_strace(args.log, args.perf)
+    output = args.output or f"{args.log}.jsonl"
+    count = write(output, header, events)
+    print(f"{output}: {count} events")
+    for line in header.missing:
+        print(f"  missing: {line}")
+
+
+def generate(args):
+    """Writes a synthetic workload, or lists them."""
+    from .trace import workloads, write
+
+    if args.list:
+        if args.workload or args.parameters or args.output:
+            raise InputError("--list goes alone")
+        print(workloads.listing())
+        return
+    if not args.workload or not args.output:
+        raise InputError("generate wants a WORKLOAD and -o TRACE (or --list)")
+    header, events = workloads.generate(args.workload, **workloads.parse_params(args.parameters, args.workload))
+    count = write(args.output, header, events)
+    print(f"{args.output}: {count} events")
+
+
+def report(args):
+    """Runs the notebooks and writes the report."""
+    from .report import run
+
+    return run(args.notebooks or None, _pairs(args.parameters), args.yaml, args.output, args.jobs)

@@ -1,0 +1,111 @@
+"""`Ledger`: what a design costs - objects, bytes, visits, locks - counted where they are made."""
+
+import numpy as np
+
+from .sizes import FIELD, lines_of, size_of
+
+COUNTERS = ("pages", "mappings", "vmas_examined", "vmas_candidates", "index_nodes", "ptes_examined", "locks",
+            "pt_locks", "cache_lines")
+"""The keys of `reclaim` in a replay (contract section 4)."""
+
+
+class Ledger:
+    """Objects alive by kind, their bytes, their peaks between events, and the sums over all reverse-map walks.
+
+    `kinds` are the structures the design reports besides vm_area_struct; `embeds` the fields it adds to each
+    vm_area_struct, mm_struct and page, as {"vma": [...], "mm": [...], "page": [...]} of names in sizes.FIELD.
+    """
+
+    def __init__(self, kinds, embeds, arch, version):
+        self.arch, self.version = arch, version
+        self.kinds = ("vm_area_struct", *kinds)
+        self.size, self.size_from = {}, {}
+        for kind in self.kinds:
+            self.size[kind], self.size_from[kind] = size_of(kind, arch, version)
+        self.embedded = {place: sum(FIELD[arch][field] for field in embeds.get(place, ()))
+                         for place in ("vma", "mm", "page")}
+        self._alive = dict.fromkeys(self.kinds, 0)
+        self.bytes = 0
+        self.peak_objects, self.peak_bytes, self.peak_design = dict(self._alive), 0, 0
+        self.reclaim = dict.fromkeys(COUNTERS, 0)
+
+    def alloc(self, kind, count=1):
+        """Counts `count` new objects of a kind."""
+        self._alive[kind] += count
+        self.bytes += count * self.size[kind]
+
+    def free(self, kind, count=1):
+        """Counts `count` objects of a kind as freed."""
+        self._alive[kind] -= count
+        self.bytes -= count * self.size[kind]
+
+    def alive(self):
+        """Objects alive by kind."""
+        return dict(self._alive)
+
+    def design_bytes(self, mms, pages):
+        """Bytes the design adds to a kernel without a reverse map, with so many mms and pages in memory."""
+        vmas = self._alive["vm_area_struct"]
+        return (self.bytes - vmas * self.size["vm_area_struct"] + vmas * self.embedded["vma"]
+                + mms * self.embedded["mm"] + pages * self.embedded["page"])
+
+    def sample(self, mms, pages):
+        """Notes the state between two events in the peaks."""
+        for kind, count in self._alive.items():
+            if count > self.peak_objects[kind]:
+                self.peak_objects[kind] = count
+        if self.bytes > self.peak_bytes:
+            self.peak_bytes = self.bytes
+        design = self.design_bytes(mms, pages)
+        if design > self.peak_design:
+            self.peak_design = design
+
+    def walked(self, walk):
+        """Adds the walks of one event."""
+        for counter, value in walk.totals().items():
+            self.reclaim[counter] += value
+
+    def lines(self, structure):
+        """Cache lines of a structure that a walk reads."""
+        return lines_of(structure, self.arch, self.version)
+
+
+class Walk:
+    """The reverse-map walks over an array of frames: what each cost, and every mapping found.
+
+    Per frame: `examined` what a walk visits that stops once all mappings are found, `candidates` what one visits that
+    does not stop, `nodes` index nodes touched, `ptes` page table entries looked at, `locks`, `pt_locks`, `lines` cache
+    lines. One entry in each of these arrays belongs to the frame at the same place of `frames`.
+    """
+
+    PARTS = ("examined", "candidates", "nodes", "ptes", "locks", "pt_locks", "lines")
+
+    def __init__(self, frames, mapcount):
+        self.frames, self.mapcount = frames, mapcount
+        for part in self.PARTS:
+            setattr(self, part, np.zeros(len(frames), np.int64))
+        self._found = []
+
+    def found(self, frames, mm_number, pages):
+        """Notes mappings of `frames` at `pages` of one mm (`mm_number` an int or an array)."""
+        if np.isscalar(mm_number):
+            mm_number = np.full(len(frames), mm_number, np.int32)
+        self._found.append((frames, mm_number, pages))
+
+    def found_one(self, frame, mm_number, page):
+        """Notes one mapping."""
+        self._found.append(((frame,), (mm_number,), (page,)))
+
+    def mappings(self):
+        """All mappings found: arrays of frame, mm number and page, sorted by frame, mm and page."""
+        if not self._found:
+            return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)
+        frame, mm, page = (np.concatenate(column) for column in zip(*self._found))
+        order = np.lexsort((page, mm, frame))
+        return frame[order].astype(np.int32), mm[order].astype(np.int32), page[order].astype(np.int64)
+
+    def totals(self):
+        """The counters of contract section 4, summed over the frames."""
+        mappings = sum(len(part[0]) for part in self._found)
+        sums = [int(getattr(self, part).sum()) for part in self.PARTS]
+        return dict(zip(COUNTERS, (len(self.frames), mappings, *sums)))

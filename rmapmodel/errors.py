@@ -1,0 +1,19 @@
+"""The one exception that means "your input is wrong", shown as one line with exit status 2."""
+
+
+class InputError(Exception):
+    """Bad input: names the file, the line and the field where that is known.
+
+    >>> print(InputError("mmap wants a length", path="t.jsonl", line=3, field="len"))
+    t.jsonl:3: len: mmap wants a length
+    """
+
+    def __init__(self, reason, path=None, line=None, field=None):
+        super().__init__(reason)
+        self.reason, self.path, self.line, self.field = reason, path, line, field
+
+    def __str__(self):
+        where = str(self.path) if self.path is not None else ""
+        if self.line is not None:
+            where += f":{self.line}" if where else f"line {self.line}"
+        return ": ".join(part for part in (where, self.field, self.reason) if part)

@@ -1,0 +1,136 @@
+"""`anon_vma`: per-vma tracking, Linux 2.6.7 to 2.6.33."""
+
+from ..index import make_index
+from ..vm.vma import ACCESS
+from .base import Strategy, register
+from .search import search
+
+
+class AnonVma:
+    """The object that pages point to: the set of vmas that may map them."""
+
+    __slots__ = ("number", "vmas")
+
+    def __init__(self, number, vmas):
+        self.number, self.vmas = number, vmas
+
+
+@register
+class AnonVmaStrategy(Strategy):
+    """Andrea Arcangeli's design, "anon_vma RFC2" of 11 March 2004, merged as Hugh Dickins' rmap 39 and 40 (2.6.7).
+
+    A page points to an anon_vma; its index is its linear offset in the vma, vm_pgoff + (address - start). An anon_vma is
+    a list of the vmas that may map its pages: those that inherited one another by fork or split. A vma carries a pointer
+    to its anon_vma and a list node. Nothing is done to pages when areas move: the moved vma keeps its vm_pgoff.
+    """
+
+    name = "anon_vma"
+    objects = ("anon_vma",)
+    embeds = {"vma": ("pointer", "list_head"), "page": ("int",)}
+    default_index = ("list", "interval_tree")
+
+    def attach(self, machine):
+        super().attach(machine)
+        self.anon_vmas, self.made = {}, 0
+
+    # -- merging: mm/mmap.c:is_mergeable_anon_vma, 2.6.11
+
+    def objects_agree(self, area, vma):
+        mine = area.origin.anon if area.origin else None
+        return mine is None or vma.anon is None or mine is vma.anon
+
+    def ends_compatible(self, prev, next):
+        return prev.anon is None or next.anon is None or prev.anon is next.anon
+
+    # -- vmas
+
+    def prepared(self, vma):
+        """The first write fault: a neighbour's anon_vma if the two could be one vma but for r, w, x; else a new one."""
+        anon = self.mergeable_anon_vma(vma)
+        if anon is None:
+            self.ledger.alloc("anon_vma")
+            self.made += 1
+            anon = self.anon_vmas[self.made] = AnonVma(self.made, make_index(self.anon_index))
+        self.join(vma, anon)
+
+    def mergeable_anon_vma(self, vma):
+        """The anon_vma of a touching neighbour to share, next before prev (mm/mmap.c:find_mergeable_anon_vma)."""
+        for near, lower, upper in ((vma.mm.after(vma), vma, vma.mm.after(vma)),
+                                   (vma.mm.before(vma), vma.mm.before(vma), vma)):
+            if near is not None and near.anon is not None and lower.end == upper.start \
+                    and not (lower.flags ^ upper.flags) & ~ACCESS and lower.file is upper.file \
+                    and lower.pgoff + lower.pages == upper.pgoff:
+                return near.anon
+        return None
+
+    def join(self, vma, anon):
+        """Links a vma at the head of an anon_vma's list."""
+        vma.anon = anon
+        vma.links = anon.vmas.insert(vma, vma.pgoff, vma.pgoff + vma.pages - 1, head=True)
+
+    def leave(self, vma):
+        """Unlinks a vma; the last one frees the anon_vma (mm/rmap.c:anon_vma_unlink)."""
+        anon = vma.anon
+        if anon is not None:
+            anon.vmas.remove(vma.links)
+            vma.anon = vma.links = None
+            if not len(anon.vmas):
+                del self.anon_vmas[anon.number]
+                self.ledger.free("anon_vma")
+
+    def forked(self, vma, parent_vma):
+        if vma.faulted:
+            self.join(vma, parent_vma.anon)
+        super().forked(vma, parent_vma)
+
+    def copied(self, vma, source):
+        if source.anon is not None:
+            self.join(vma, source.anon)
+        super().copied(vma, source)
+
+    def split(self, new, vma, old):
+        if vma.anon is not None:
+            self.join(new, vma.anon)
+            vma.anon.vmas.move(vma.links, vma.pgoff, vma.pgoff + vma.pages - 1)
+        super().split(new, vma, old)
+
+    def adopted(self, survivor, donor):
+        self.join(survivor, donor.anon)
+
+    def adjusted(self, vma, adjacent=None):
+        for each in (vma, adjacent):
+            if each is not None and each.anon is not None:
+                each.anon.vmas.move(each.links, each.pgoff, each.pgoff + each.pages - 1)
+        super().adjusted(vma, adjacent)
+
+    def dropped(self, vma):
+        self.leave(vma)
+
+    def unlinked(self, vma):
+        self.leave(vma)
+        super().unlinked(vma)
+
+    # -- pages: only a page's first mapping sets where it points
+
+    def mapped_new(self, vma, frames, pages):
+        self.frames.anchor[frames] = vma.anon.number
+        self.frames.index[frames] = pages - vma.start + vma.pgoff
+
+    def swapped_in(self, vma, frames, pages, exclusive):
+        fresh = self.frames.anchor[frames] == 0
+        self.mapped_new(vma, frames[fresh], pages[fresh])
+
+    # -- the walk: mm/rmap.c:page_referenced_anon and try_to_unmap_anon, 2.6.11
+
+    def walk_anonymous(self, walk, at, log):
+        anon_lines, vma_lines = self.ledger.lines("anon_vma"), self.ledger.lines("vm_area_struct")
+        for number, places in self.groups(walk.frames[at]):
+            places = at[places]
+            if log is not None:
+                log.append({"visits": "anon_vma", "number": number,
+                            "index": int(self.frames.index[walk.frames[places[0]]])})
+            _, nodes, _ = search(self, walk, places, self.anon_vmas[number].vmas, lambda vma: (vma, vma.pgoff), log)
+            walk.lines[places] += anon_lines + nodes * vma_lines
+
+    def count_objects(self):
+        return {"anon_vma": len({id(vma.anon) for mm in self.machine.mms.values() for vma in mm.vmas if vma.anon})}

@@ -1,0 +1,259 @@
+"""`anon_vma_chain`: an anon_vma per process and vma, linked to its ancestors', Linux 2.6.34 to today."""
+
+from ..index import make_index
+from ..vm.vma import ACCESS
+from .base import Strategy, register
+from .search import search
+
+
+class AnonVma:
+    """The object that pages point to: a set of AVCs, a parent, and the counts that decide on re-use."""
+
+    __slots__ = ("number", "vmas", "parent", "degree", "num_children", "num_active_vmas")
+
+    def __init__(self, number, vmas):
+        self.number, self.vmas, self.parent = number, vmas, self
+        self.degree, self.num_children, self.num_active_vmas = 1, 0, 0
+
+
+class AnonVmaChain:
+    """An AVC: links one vma with one anon_vma, and is the vma's node in the anon_vma's tree."""
+
+    __slots__ = ("vma", "anon_vma", "node")
+
+    def __init__(self, vma, anon_vma):
+        self.vma, self.anon_vma, self.node = vma, anon_vma, None
+
+
+@register
+class AnonVmaChainStrategy(Strategy):
+    """Rik van Riel's design of January 2010 (commit 5beb49305251, 2.6.34), as it has been changed since.
+
+    A page points to an anon_vma; its index is its linear offset in the vma. Each process that inherits a touched vma
+    gets an anon_vma of its own for the pages it will copy, and an anon_vma_chain (AVC) to every ancestor's anon_vma, whose
+    pages it may still map. A vma carries the pointer `anon_vma`, where its new pages go, and the list of its AVCs,
+    newest first. `vma.links` is that list, as the kernel's same_vma list reads from the head.
+    """
+
+    name = "anon_vma_chain"
+    objects = ("anon_vma", "anon_vma_chain")
+    embeds = {"vma": ("pointer", "list_head"), "page": ("int",)}
+
+    def __init__(self, kernel, index=None, arch="x86_64"):
+        super().__init__(kernel, index, arch)
+        since = kernel.since
+        self.any_null_merges = not since(3, 0)
+        self.merges_into_untouched = since(6, 16)
+        self.checks_copied = since(6, 19) or kernel.version[:2] == (6, 18) and since(6, 18, 8)
+        self.reuse = "counters" if since(6, 0) else "degree" if since(3, 19) else None
+        self.reverses_on_clone = since(7, 0)
+
+    def shipped_index(self):
+        return ("interval_tree", "interval_tree") if self.kernel.since(3, 7) else ("list", "interval_tree")
+
+    def attach(self, machine):
+        super().attach(machine)
+        self.anon_vmas, self.made = {}, 0
+
+    # -- merging: mm/vma.c:is_mergeable_anon_vma (kernel-facts section 9)
+
+    def objects_agree(self, area, vma):
+        mine, theirs = area.origin.anon if area.origin else None, vma.anon
+        if mine is theirs:
+            return True
+        if mine is not None and theirs is not None:
+            return False
+        if self.any_null_merges:
+            return True
+        if not self.merges_into_untouched:
+            return len(vma.links or ()) == 1
+        if theirs is not None:
+            return not is_fork_child(vma)
+        return not is_fork_child(area.middle) and not (self.checks_copied and is_fork_child(area.copied))
+
+    def ends_compatible(self, prev, next):
+        return prev.anon is None or next.anon is None or prev.anon is next.anon
+
+    # -- the structures
+
+    def new_anon_vma(self):
+        """A new anon_vma, alone."""
+        self.ledger.alloc("anon_vma")
+        self.made += 1
+        anon = self.anon_vmas[self.made] = AnonVma(self.made, make_index(self.anon_index))
+        return anon
+
+    def chain(self, vma, anon_vma, head=False):
+        """Links a vma to an anon_vma with a new AVC, first in the vma's list."""
+        self.ledger.alloc("anon_vma_chain")
+        avc = AnonVmaChain(vma, anon_vma)
+        avc.node = anon_vma.vmas.insert(avc, vma.pgoff, vma.pgoff + vma.pages - 1, head=head)
+        if vma.links is None:
+            vma.links = []
+        vma.links.insert(0, avc)
+        return avc
+
+    def clone(self, vma, source, for_fork=False):
+        """Links `vma` to every anon_vma of `source` (mm/rmap.c:anon_vma_clone); oldest first up to 6.19.
+
+        7.0 allocates along the source and links backwards through the copy, so it goes newest first, and every clone
+        reverses the list.
+        """
+        order = source.links if self.reverses_on_clone else reversed(source.links)
+        vma.links = []
+        for avc in list(order):
+            self.chain(vma, avc.anon_vma)
+            if for_fork and vma.anon is None and avc.anon_vma is not source.anon and self.may_reuse(avc.anon_vma):
+                vma.anon = avc.anon_vma
+        if vma.anon is not None:
+            vma.anon.degree += 1
+            vma.anon.num_active_vmas += 1
+
+    def may_reuse(self, anon_vma):
+        """Whether a fork's child may use an ancestor's anon_vma as its own (kernel-facts section 8)."""
+        if self.reuse == "counters":
+            return anon_vma.num_active_vmas == 0 and anon_vma.num_children < 2
+        return self.reuse == "degree" and anon_vma.degree < 2
+
+    # -- vmas
+
+    def prepared(self, vma):
+        """The first write fault: mm/rmap.c:__anon_vma_prepare."""
+        anon = self.mergeable_anon_vma(vma)
+        if anon is None:
+            anon = self.new_anon_vma()
+            anon.num_children += 1  # a root is its own parent
+        vma.anon = anon
+        self.chain(vma, anon, head=True)
+        anon.degree += 1
+        anon.num_active_vmas += 1
+
+    def mergeable_anon_vma(self, vma):
+        """The anon_vma of a touching neighbour that never forked, next before prev (find_mergeable_anon_vma)."""
+        after, before = vma.mm.after(vma), vma.mm.before(vma)
+        for near, lower, upper in ((after, vma, after), (before, before, vma)):
+            if near is not None and near.anon is not None and len(near.links) == 1 and lower.end == upper.start \
+                    and not (lower.flags ^ upper.flags) & ~ACCESS and lower.file is upper.file \
+                    and lower.pgoff + lower.pages == upper.pgoff:
+                return near.anon
+        return None
+
+    def forked(self, vma, parent_vma):
+        """mm/rmap.c:anon_vma_fork: the parent's AVCs, then an anon_vma of its own unless one can be re-used."""
+        if vma.faulted:
+            self.clone(vma, parent_vma, for_fork=True)
+            if vma.anon is None:
+                anon = self.new_anon_vma()
+                anon.parent = parent_vma.anon
+                anon.parent.num_children += 1
+                anon.parent.degree += 1
+                anon.num_active_vmas = 1
+                vma.anon = anon
+                self.chain(vma, anon)
+        super().forked(vma, parent_vma)
+
+    def duplicate(self, vma, source):
+        """Gives a piece or a copy of `source` the same anon_vma and AVCs."""
+        if source.anon is not None:
+            vma.anon = source.anon
+            self.clone(vma, source)
+
+    def copied(self, vma, source):
+        self.duplicate(vma, source)
+        super().copied(vma, source)
+
+    def split(self, new, vma, old):
+        self.duplicate(new, vma)
+        self.reinsert(vma)
+        super().split(new, vma, old)
+
+    def adopted(self, survivor, donor):
+        self.duplicate(survivor, donor)
+
+    def adjusted(self, vma, adjacent=None):
+        self.reinsert(vma)
+        if adjacent is not None:
+            self.reinsert(adjacent)
+        super().adjusted(vma, adjacent)
+
+    def reinsert(self, vma):
+        """Takes every AVC of a vma out of its tree and puts it in again for the vma's new range."""
+        for avc in vma.links or ():
+            avc.anon_vma.vmas.move(avc.node, vma.pgoff, vma.pgoff + vma.pages - 1)
+
+    def dropped(self, vma):
+        self.leave(vma)
+
+    def unlinked(self, vma):
+        self.leave(vma)
+        super().unlinked(vma)
+
+    def leave(self, vma):
+        """mm/rmap.c:unlink_anon_vmas: newest to oldest; anon_vmas left without a vma are freed afterwards."""
+        if vma.anon is None:
+            return
+        emptied = []
+        for avc in vma.links:
+            anon = avc.anon_vma
+            anon.vmas.remove(avc.node)
+            if not len(anon.vmas):
+                anon.parent.num_children -= 1
+                anon.parent.degree -= 1
+                emptied.append(anon)
+        self.ledger.free("anon_vma_chain", len(vma.links))
+        vma.anon.num_active_vmas -= 1
+        vma.anon.degree -= 1
+        vma.anon, vma.links = None, None
+        for anon in emptied:
+            del self.anon_vmas[anon.number]
+            self.ledger.free("anon_vma")
+
+    # -- pages
+
+    def mapped_new(self, vma, frames, pages):
+        self.frames.anchor[frames] = vma.anon.number
+        self.frames.index[frames] = pages - vma.start + vma.pgoff
+
+    def reused(self, vma, frames, pages):
+        """mm/rmap.c:page_move_anon_rmap: the page now belongs to the writer's own anon_vma."""
+        self.frames.anchor[frames] = vma.anon.number
+
+    def swapped_in(self, vma, frames, pages, exclusive):
+        """A page not known to be the process's own goes to the oldest anon_vma (__page_set_anon_rmap)."""
+        fresh = self.frames.anchor[frames] == 0
+        self.frames.index[frames[fresh]] = pages[fresh] - vma.start + vma.pgoff
+        self.frames.anchor[frames[fresh]] = self.root(vma).number
+        self.frames.anchor[frames[fresh & exclusive]] = vma.anon.number
+
+    def root(self, vma):
+        """The oldest anon_vma a vma is linked to."""
+        anon = vma.anon
+        while anon.parent is not anon:
+            anon = anon.parent
+        return anon
+
+    # -- the walk: mm/rmap.c:rmap_walk_anon
+
+    def walk_anonymous(self, walk, at, log):
+        anon_lines, avc_lines = self.ledger.lines("anon_vma"), self.ledger.lines("anon_vma_chain")
+        vma_lines = self.ledger.lines("vm_area_struct")
+        for number, places in self.groups(walk.frames[at]):
+            places = at[places]
+            if log is not None:
+                log.append({"visits": "anon_vma", "number": number,
+                            "index": int(self.frames.index[walk.frames[places[0]]])})
+            examined, nodes, _ = search(self, walk, places, self.anon_vmas[number].vmas, _of_chain, log)
+            walk.lines[places] += anon_lines + nodes * avc_lines + examined * vma_lines
+
+    def count_objects(self):
+        chains = [avc for mm in self.machine.mms.values() for vma in mm.vmas for avc in vma.links or ()]
+        return {"anon_vma": len({id(avc.anon_vma) for avc in chains}), "anon_vma_chain": len(chains)}
+
+
+def is_fork_child(vma):
+    """Whether a vma may hold pages of ancestors: it has an anon_vma and not exactly one AVC (vma_is_fork_child, 7.0)."""
+    return vma is not None and vma.anon is not None and len(vma.links) != 1
+
+
+def _of_chain(avc):
+    return avc.vma, avc.vma.pgoff

@@ -1,0 +1,239 @@
+"""The protocol of a design: what the machine asks a strategy and what it tells it; and the registry of designs.
+
+A strategy finds a frame's mappings from its own structures alone. The machine asks `compatible`, `ends_compatible`,
+`new_offset`, `moved_offset`, `can_grow` and `before_move`; everything else tells it what has just happened. Pages always come as
+arrays: frames, and beside them the pages (virtual page numbers) at which one mm maps them.
+"""
+
+import difflib
+
+import numpy as np
+
+from ..cost.ledger import Ledger, Walk
+from ..errors import InputError
+from ..index import make_index
+from ..vm.frames import ANON
+from .files import FilePages
+
+STRATEGIES = {}
+
+
+def register(cls):
+    """Registers a design under its `name`; it then appears in every command, table and test."""
+    STRATEGIES[cls.name] = cls
+    return cls
+
+
+def strategy(name):
+    """The design registered as `name`; raises InputError with the nearest right name otherwise."""
+    if name not in STRATEGIES:
+        near = difflib.get_close_matches(name, STRATEGIES, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"unknown strategy {name!r}{hint} (there are {', '.join(STRATEGIES)})", field="strategy")
+    return STRATEGIES[name]
+
+
+class Strategy:
+    """A design without a reverse map for anonymous pages; a real one overrides what it needs.
+
+    `kernel` is a vm.kernel.Kernel, `index` a name of rmapmodel.index.INDEXES for both sides or None for what the design
+    shipped with. Class attributes: `name`; `objects`, the structures it makes; `embeds`, the fields it adds to each
+    vma, mm and page; `default_index`, its (anonymous, file) search structures.
+    """
+
+    name = None
+    objects = ()
+    embeds = {}
+    default_index = ("list", "interval_tree")
+
+    def __init__(self, kernel, index=None, arch="x86_64"):
+        self.kernel, self.arch = kernel, arch
+        self.anon_index, self.file_index = (index, index) if index else self.shipped_index()
+        make_index(self.anon_index), make_index(self.file_index)
+        self.ledger = Ledger(self.objects, self.embeds, arch, kernel.version)
+        self.machine = self.frames = None
+        self.files = FilePages(self)
+
+    def shipped_index(self):
+        """The (anonymous, file) search structures the design was proposed or shipped with in this kernel."""
+        return self.default_index
+
+    @property
+    def index(self):
+        """The search structures in use, as `anonymous/file`."""
+        return f"{self.anon_index}/{self.file_index}"
+
+    def attach(self, machine):
+        """The machine that this strategy now serves."""
+        self.machine, self.frames = machine, machine.frames
+
+    # -- asked: vmas ------------------------------------------------------------------------------------------------
+
+    def compatible(self, area, vma):
+        """Whether the anonymous side lets `area` (vm.merge.Area) join the touching `vma`: offsets and objects."""
+        return self.offsets_meet(area, vma) and self.objects_agree(area, vma)
+
+    def ends_compatible(self, prev, next):
+        """Whether `prev` and `next`, each compatible with what lies between them, may become one vma."""
+        return True
+
+    def offsets_meet(self, area, vma):
+        """Whether the anonymous offsets of `area` and `vma` continue each other (file offsets are the machine's)."""
+        if not area.is_anonymous:
+            return True
+        lower, upper = (vma, area) if vma.end == area.start else (area, vma)
+        return lower.pgoff + lower.pages == upper.pgoff
+
+    def objects_agree(self, area, vma):
+        """Whether the anonymous objects of `area` and `vma` let them be one vma."""
+        return True
+
+    def new_offset(self, mm, start, end):
+        """vm_pgoff of new private anonymous memory at pages [start, end), or None when none is left."""
+        return start
+
+    def moved_offset(self, vma, start, new, length):
+        """vm_pgoff at its new place `new` of what lies at page `start` of private anonymous `vma`.
+
+        mm/mremap.c:copy_vma: untouched memory takes its offset from the new address, touched memory keeps its own.
+        """
+        return vma.pgoff + start - vma.start if vma.faulted else new
+
+    def can_grow(self, vma, pages):
+        """Whether private anonymous `vma` has offsets to grow by so many pages."""
+        return True
+
+    def before_move(self, vma, start, end):
+        """Called before mremap moves pages [start, end) of `vma`."""
+
+    # -- told: address spaces and vmas ------------------------------------------------------------------------------
+
+    def mm_made(self, mm):
+        """An mm was made by exec."""
+
+    def mm_forked(self, child, parent):
+        """An mm was made by fork; its vmas follow, each as `forked`."""
+
+    def mm_gone(self, mm):
+        """The last user of an mm left; its vmas and pages are gone."""
+
+    def linked(self, vma):
+        """A new vma is in place (mmap, brk)."""
+        self.files.link(vma)
+
+    def forked(self, vma, parent_vma):
+        """fork copied `parent_vma` as `vma`."""
+        self.files.link(vma, parent_vma)
+
+    def copied(self, vma, source):
+        """mremap made `vma` as the new place of part of `source`."""
+        self.files.link(vma)
+
+    def split(self, new, vma, old):
+        """`new` was split off `vma`; `old` is the (start, end, pgoff, anon_pgoff) that `vma` had."""
+        self.files.link(new)
+        self.files.adjust(vma)
+
+    def adopted(self, survivor, donor):
+        """`survivor`, which had no anonymous pages, is about to take in a range with those of `donor`."""
+
+    def adjusted(self, vma, adjacent=None):
+        """`vma` changed its range; with `adjacent`, the boundary between the two moved."""
+        if adjacent is not None:
+            self.files.adjust(adjacent)
+        self.files.adjust(vma)
+
+    def dropped(self, vma):
+        """mremap moved every page of `vma` away and left it in place (MREMAP_DONTUNMAP)."""
+
+    def made_nonlinear(self, vma):
+        """remap_file_pages made `vma` nonlinear."""
+        self.files.adjust(vma)
+
+    def unlinked(self, vma):
+        """`vma` is gone: unmapped, merged away, or its mm ended; its pages went before it."""
+        self.files.unlink(vma)
+
+    def prepared(self, vma):
+        """`vma` is about to get its first anonymous page (anon_vma_prepare)."""
+
+    # -- told: pages ------------------------------------------------------------------------------------------------
+
+    def mapped_new(self, vma, frames, pages):
+        """New anonymous frames were mapped in `vma`."""
+
+    def duplicated(self, vma, parent_vma, frames, pages):
+        """fork mapped anonymous frames of `parent_vma` in `vma` too."""
+
+    def copied_on_write(self, vma, old, new, pages):
+        """`vma` maps `new` frames in place of shared anonymous `old` ones."""
+        self.mapped_new(vma, new, pages)
+        self.unmapped(vma.mm, old, pages)
+
+    def reused(self, vma, frames, pages):
+        """`vma`, the last to map these anonymous frames, wrote to them and keeps them."""
+
+    def moved(self, vma, frames, old_pages, new_pages):
+        """mremap moved the ptes of anonymous frames to `vma`."""
+
+    def unmapped(self, mm, frames, pages):
+        """Ptes of anonymous frames are gone; those with mapcount 0 are freed next, or stay on swap."""
+
+    def swapped_in(self, vma, frames, pages, exclusive):
+        """Frames read back from swap were mapped in `vma`; `exclusive` marks those known to be its own."""
+
+    def file_mapped(self, vma, frames, pages):
+        """Page cache frames were mapped in `vma`."""
+
+    def file_unmapped(self, mm, frames, pages):
+        """Ptes of page cache frames are gone."""
+
+    def file_moved(self, vma, frames, old_pages, new_pages):
+        """mremap moved the ptes of page cache frames to `vma`."""
+
+    # -- the reverse map --------------------------------------------------------------------------------------------
+
+    def walk(self, frames, log=None):
+        """The reverse-map walks over an ascending array of mapped frames, as a cost.ledger.Walk.
+
+        `log`, a list, receives a dict for each visit in order, for one frame only (the command `explain`).
+        """
+        walk = Walk(frames, self.frames.mapcount[frames])
+        anonymous = (self.frames.flags[frames] & ANON) != 0
+        walk.lines += self.ledger.lines("page")
+        if anonymous.any():
+            self.walk_anonymous(walk, np.flatnonzero(anonymous), log)
+        if not anonymous.all():
+            self.walk_files(walk, np.flatnonzero(~anonymous), log)
+        return walk
+
+    def walk_anonymous(self, walk, at, log):
+        """Fills in `walk` at the places `at`, which hold anonymous frames."""
+        raise TypeError(f"{self.name} has no walk for anonymous pages")
+
+    def walk_files(self, walk, at, log):
+        """Fills in `walk` at the places `at`, which hold page cache frames."""
+        self.files.walk(walk, at, log)
+
+    def referenced(self, walk):
+        """What page_referenced leaves behind in the design's structures after these walks."""
+
+    def census(self):
+        """Objects by kind, found by going through the structures; equals ledger.alive() at all times."""
+        mms = self.machine.mms.values()
+        return {"vm_area_struct": sum(len(mm.vmas) for mm in mms), **self.count_objects()}
+
+    def count_objects(self):
+        """The design's own objects by kind, found by going through its structures."""
+        return {}
+
+    # -- tools for the designs --------------------------------------------------------------------------------------
+
+    def groups(self, frames):
+        """Yields (anchor, positions): the frames that point to the same object, ascending by index within it."""
+        anchor, index = self.frames.anchor[frames], self.frames.index[frames]
+        order = np.lexsort((index, anchor))
+        ordered = anchor[order]
+        cuts = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(order)]
+        for low, high in zip(cuts, cuts[1:]):
+            yield int(ordered[low]), order[low:high]

@@ -1,0 +1,83 @@
+"""The walk over vmas that every object-based design shares: compute the address, look at the pte, stop when done."""
+
+import numpy as np
+
+from ..vm.vma import PAGE
+
+
+def search(strategy, walk, at, tree, place, log=None):
+    """Searches `tree` for the frames at the places `at` of `walk`, which are ascending by index.
+
+    `place(entry)` gives (vma, offset): the vma and the offset of its start in the tree's key space. A walk that stops
+    early ends with the frame's last mapping; one that does not visits every entry (a list) or every overlapping one (a
+    tree). Cost: a handful of numpy calls for each entry that overlaps a frame still looked for. Returns arrays beside
+    `at`: entries examined, nodes touched, mappings found.
+    """
+    frames, wanted = walk.frames[at], walk.mapcount[at]
+    points = strategy.frames.index[frames]
+    count = len(at)
+    found, seen = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    ended, left = np.full(count, -1, np.int64), count
+    entries = tree.scan(points) if log is None else _logged(tree, points, place, log)
+    for position, entry, low, high in entries:
+        vma, offset = place(entry)
+        shift, table, number = vma.start - offset, vma.mm.table, vma.mm.number
+        if high - low == 1:
+            if ended[low] >= 0:
+                continue
+            seen[low] += 1
+            page = int(points[low]) + shift
+            hit = table.at(page) == frames[low]
+            if hit:
+                walk.found_one(frames[low], number, page)
+                found[low] += 1
+                if found[low] >= wanted[low]:
+                    ended[low] = position
+                    left -= 1
+            if log is not None:
+                _note(log, vma, page, hit)
+        else:
+            active = np.flatnonzero(ended[low:high] < 0) + low
+            if not len(active):
+                continue
+            seen[active] += 1
+            pages = points[active] + shift
+            hit = table.gather(pages) == frames[active]
+            if hit.any():
+                done = active[hit]
+                walk.found(frames[done], number, pages[hit])
+                found[done] += 1
+                done = done[found[done] >= wanted[done]]
+                ended[done] = position
+                left -= len(done)
+        if not left:
+            break
+    walk.ptes[at] += seen
+    walk.pt_locks[at] += seen
+    if tree.ordered:
+        examined, candidates = seen, tree.overlaps(points)
+    else:
+        examined, candidates = np.where(ended >= 0, ended + 1, len(tree)), len(tree)
+    nodes = tree.nodes_searched(examined)
+    walk.examined[at] += examined
+    walk.candidates[at] += candidates
+    walk.nodes[at] += nodes
+    walk.locks[at] += 1
+    return examined, nodes, found
+
+
+def _logged(tree, points, place, log):
+    """Like tree.scan for one point, and logs the entries of a list that the walk passes without a look at a pte."""
+    hits = {position: (position, entry, low, high) for position, entry, low, high in tree.scan(points)}
+    for position, entry in enumerate(tree):
+        if position in hits:
+            yield hits[position]
+        elif not tree.ordered:
+            _note(log, place(entry)[0], None, None)
+
+
+def _note(log, vma, page, hit):
+    outcome = "out of range" if page is None else "maps it" if hit else "does not map it"
+    log.append({"visits": "vm_area_struct", "mm": vma.mm.number, "pids": sorted(vma.mm.users),
+                "start": vma.start * PAGE, "end": vma.end * PAGE,
+                "address": None if page is None else page * PAGE, "outcome": outcome})

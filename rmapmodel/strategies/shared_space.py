@@ -1,0 +1,134 @@
+"""`shared_space`: one address_space per exec, shared across fork: the proposal that started the project."""
+
+from ..index import make_index
+from .base import Strategy, register
+from .search import search
+
+
+class Space:
+    """The address_space of an exec and all its descendants by fork: the set of their private vmas."""
+
+    __slots__ = ("number", "vmas", "mms")
+
+    def __init__(self, number, vmas):
+        self.number, self.vmas, self.mms = number, vmas, 0
+
+
+@register
+class SharedSpaceStrategy(Strategy):
+    """Rik van Riel's proposal of 12 March 2004 (Pine.LNX.4.44.0403120736420.3576-100000), reading f1.
+
+    A page points to the address_space of the mm that first mapped it; its index is its offset in that space, as a file
+    page's is in its file, and is a search key only: several pages may carry the same. Every private vma carries
+    its offset there (vm_pgoff; a private file area needs a second one, here the page number of its address) and a tree
+    node; an mm carries a pointer to the space. mremap changes vm_start and vm_end, nothing else.
+    [kernel-facts section 6]
+    """
+
+    name = "shared_space"
+    objects = ("address_space",)
+    embeds = {"vma": ("pointer", "pointer", "pointer", "pointer", "long"), "mm": ("pointer",), "page": ("int",)}
+    default_index = ("interval_tree", "interval_tree")
+
+    def attach(self, machine):
+        super().attach(machine)
+        self.spaces, self.made = {}, 0
+
+    # -- address spaces
+
+    def mm_made(self, mm):
+        self.ledger.alloc("address_space")
+        self.made += 1
+        mm.anon = self.spaces[self.made] = Space(self.made, make_index(self.anon_index))
+        mm.anon.mms = 1
+
+    def mm_forked(self, child, parent):
+        child.anon = parent.anon
+        child.anon.mms += 1
+
+    def mm_gone(self, mm):
+        mm.anon.mms -= 1
+        if not mm.anon.mms:
+            del self.spaces[mm.anon.number]
+            self.ledger.free("address_space")
+
+    # -- merging: offsets must continue each other, in both offsets of a private file area; the object is always the same
+
+    def offsets_meet(self, area, vma):
+        if not vma.may_hold_anon:
+            return True
+        lower, upper = (vma, area) if vma.end == area.start else (area, vma)
+        return key(lower) + lower.pages == key(upper)
+
+    # -- vmas
+
+    def link(self, vma, beside=None):
+        """Puts a private vma into its space, at fork right behind its original."""
+        if vma.may_hold_anon:
+            tree, start, last = vma.mm.anon.vmas, key(vma), key(vma) + vma.pages - 1
+            vma.links = tree.insert(vma, start, last) if beside is None \
+                else tree.insert_after(vma, start, last, beside.links)
+
+    def follow(self, vma):
+        """Follows a change of a vma's range."""
+        if vma.links is not None:
+            vma.mm.anon.vmas.move(vma.links, key(vma), key(vma) + vma.pages - 1)
+
+    def linked(self, vma):
+        self.link(vma)
+        super().linked(vma)
+
+    def forked(self, vma, parent_vma):
+        self.link(vma, parent_vma)
+        super().forked(vma, parent_vma)
+
+    def copied(self, vma, source):
+        self.link(vma)
+        super().copied(vma, source)
+
+    def split(self, new, vma, old):
+        self.link(new)
+        self.follow(vma)
+        super().split(new, vma, old)
+
+    def adjusted(self, vma, adjacent=None):
+        self.follow(vma)
+        if adjacent is not None:
+            self.follow(adjacent)
+        super().adjusted(vma, adjacent)
+
+    def unlinked(self, vma):
+        if vma.links is not None:
+            vma.mm.anon.vmas.remove(vma.links)
+            vma.links = None
+        super().unlinked(vma)
+
+    # -- pages
+
+    def mapped_new(self, vma, frames, pages):
+        self.frames.anchor[frames] = vma.mm.anon.number
+        self.frames.index[frames] = pages - vma.start + key(vma)
+
+    def swapped_in(self, vma, frames, pages, exclusive):
+        fresh = self.frames.anchor[frames] == 0
+        self.mapped_new(vma, frames[fresh], pages[fresh])
+
+    # -- the walk: as for a file
+
+    def walk_anonymous(self, walk, at, log):
+        space_lines, vma_lines = self.ledger.lines("address_space"), self.ledger.lines("vm_area_struct")
+        for number, places in self.groups(walk.frames[at]):
+            places = at[places]
+            if log is not None:
+                log.append({"visits": "address_space", "number": number,
+                            "index": int(self.frames.index[walk.frames[places[0]]])})
+            _, nodes, _ = search(self, walk, places, self.spaces[number].vmas, lambda vma: (vma, key(vma)), log)
+            walk.lines[places] += space_lines + nodes * vma_lines
+
+    def count_objects(self):
+        return {"address_space": len({id(mm.anon) for mm in self.machine.mms.values()})}
+
+
+def key(area):
+    """The offset in the shared space of an area's start: vm_pgoff, or the second offset of a private file area."""
+    return area.pgoff if area.is_anonymous else area.anon_pgoff

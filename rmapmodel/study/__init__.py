@@ -1,0 +1,1 @@
+"""Studies: replay, compare, explain: traces and designs in, results and tables out."""

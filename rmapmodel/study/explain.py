@@ -1,0 +1,131 @@
+"""Explain: who maps one page, the structures a walk goes through, each visit in order, and a map of the mms."""
+
+from ..errors import InputError
+from ..vm.frames import ANON, FIRST, ZERO
+from ..vm.vma import PAGE, SHARED, prot_text
+from .replay import Options, machine_for
+
+import numpy as np
+
+SCHEMA = "rmapmodel/explain/1"
+MAP_PAGES = 64
+"""Characters of a vma in the ASCII map; a longer vma shows one for several pages."""
+
+
+def explain(trace, strategy, pid, address, until=None, options=None):
+    """What maps the page at `address` (bytes) of process `pid` after line `until` of a trace, as a dict.
+
+    Keys: `state` ("mapped", "zero page", "swapped out" or "not present"); for a mapped page `page` (kind, index,
+    mapcount), `visits` in order, `mappings` as (pids, address) and `map`, lines of ASCII. Errors: InputError for a
+    process or address that does not exist then.
+    """
+    machine = machine_for(trace.header, strategy, options or Options())
+    line = 0
+    for line, event in trace:
+        if until is not None and line > until:
+            break
+        try:
+            machine.apply(event, line)
+        except InputError as error:
+            error.path, error.line = trace.path, line
+            raise
+    mm = machine.processes.get(pid)
+    if mm is None:
+        raise InputError(f"process {pid} does not exist after line {until or line}", field="PID:ADDR")
+    page = address // PAGE
+    vma = mm.find(page)
+    if vma is None:
+        raise InputError(f"no mapping of process {pid} covers {address:#x} after line {until or line}", field="PID:ADDR")
+    out = {"schema": SCHEMA, "strategy": strategy, "index": machine.strategy.index, "kernel": machine.kernel.text,
+           "pid": pid, "address": page * PAGE, "until": until, "state": _state(mm.table.at(page)),
+           "page": None, "visits": [], "mappings": []}
+    frame = mm.table.at(page)
+    if frame >= FIRST:
+        _explain_frame(machine, frame, out)
+    out["map"] = ascii_map(machine, frame, [mm])
+    return out
+
+
+def _state(entry):
+    return "mapped" if entry >= FIRST else "zero page" if entry == ZERO else "swapped out" if entry else "not present"
+
+
+def _explain_frame(machine, frame, out):
+    frames, visits = machine.frames, out["visits"]
+    walk = machine.strategy.walk(np.array([frame], np.int32), log=visits)
+    anonymous = bool(frames.flags[frame] & ANON)
+    file = None if anonymous else machine.file_numbers[int(frames.anchor[frame])]
+    out["page"] = {"frame": frame, "kind": "anonymous" if anonymous else "file",
+                   "file": file.name if file else None, "shmem": bool(file and file.shmem),
+                   "index": int(frames.index[frame]), "mapcount": int(frames.mapcount[frame])}
+    for _, number, page in zip(*(column.tolist() for column in walk.mappings())):
+        out["mappings"].append({"pids": sorted(machine.mms[number].users), "address": page * PAGE})
+    out["cost"] = walk.totals()
+
+
+def ascii_map(machine, frame, mms):
+    """Lines that draw the vmas of the mms that map `frame` (and of `mms`), a character a page.
+
+    `*` this page, `o` another page, `z` the zero page, `s` swapped out, `.` not present; a vma of more than 64 pages
+    shows the most telling of several pages in one character.
+    """
+    shown = {mm.number: mm for mm in mms}
+    if frame >= FIRST:
+        for mm in machine.mms.values():
+            if any((leaf == frame).any() for leaf in mm.table.leaves.values()):
+                shown[mm.number] = mm
+    lines = []
+    for _, mm in sorted(shown.items()):
+        lines.append(f"mm {mm.number} (pid {', '.join(map(str, sorted(mm.users)))})")
+        for vma in mm.vmas:
+            name = "anon" if vma.file is None else vma.file.name or f"shmem {vma.file.number}"
+            kind = "s" if vma.flags & SHARED else "p"
+            lines.append(f"  {vma.start * PAGE:#x}-{vma.end * PAGE:#x} {prot_text(vma.flags)}{kind} pgoff {vma.pgoff:#x} "
+                         f"{name}  {_picture(mm, vma, frame)}")
+    return lines
+
+
+def _picture(mm, vma, frame):
+    step = -(-vma.pages // MAP_PAGES)
+    rank = np.zeros(-(-vma.pages // step), np.int8)
+    for page, entries in mm.table.spans(vma.start, vma.end):
+        kinds = np.select([entries == frame, entries >= FIRST, entries < 0, entries == ZERO], [4, 3, 2, 1], 0)
+        np.maximum.at(rank, (np.arange(len(entries)) + page - vma.start) // step, kinds)
+    return "[" + "".join(".zso*"[kind] for kind in rank) + "]" + (f" 1:{step}" if step > 1 else "")
+
+
+def as_text(told):
+    """The explanation as lines for a terminal."""
+    lines = [f"{told['strategy']} ({told['index']}), kernel {told['kernel']}: page at {told['address']:#x} of process "
+             f"{told['pid']}" + (f", after line {told['until']}" if told["until"] else "")]
+    page = told["page"]
+    if page is None:
+        lines.append(f"{told['state']}: no reverse map leads here")
+    else:
+        what = "anonymous page" if page["kind"] == "anonymous" else f"page of {page['file'] or 'a shared anonymous object'}"
+        lines.append(f"{what}, index {page['index']:#x}, mapped {page['mapcount']} times")
+        lines += ["", "visits in order"]
+        lines += [f"  {n}. {_visit(visit)}" for n, visit in enumerate(told["visits"], 1)]
+        lines += ["", "mapped by"]
+        lines += [f"  pid {', '.join(map(str, each['pids']))} at {each['address']:#x}" for each in told["mappings"]]
+        cost = told["cost"]
+        lines.append(f"cost: {cost['vmas_examined']} visits, {cost['ptes_examined']} ptes, {cost['index_nodes']} index "
+                     f"nodes, {cost['locks']} locks, {cost['cache_lines']} cache lines")
+    return "\n".join([*lines, "", *told["map"], "* this page  o another  z zero page  s on swap  . not present"])
+
+
+def _visit(visit):
+    parts = [visit["visits"]]
+    if "number" in visit:
+        parts.append(f"#{visit['number']}")
+    if visit.get("file"):
+        parts.append(visit["file"])
+    if "pids" in visit:
+        parts.append(f"of pid {', '.join(map(str, visit['pids']))}")
+    if "start" in visit:
+        parts.append(f"{visit['start']:#x}-{visit['end']:#x}")
+    if visit.get("address") is not None:
+        parts.append(f"at {visit['address']:#x}")
+    if "index" in visit:
+        parts.append(f"looked up at index {visit['index']:#x}")
+    return " ".join(parts) + (f": {visit['outcome']}" if "outcome" in visit else "")

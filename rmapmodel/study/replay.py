@@ -1,0 +1,136 @@
+"""Replay: one trace through one strategy, to the result of contract section 4."""
+
+from dataclasses import dataclass, field
+
+from ..errors import InputError
+from ..events import Reclaim
+from ..strategies import strategy as named_strategy
+from ..vm.kernel import DEFAULT, Kernel
+from ..vm.machine import Machine
+from ..vm.vma import PAGE
+
+SCHEMA = "rmapmodel/replay/1"
+
+
+@dataclass
+class Options:
+    """How a trace is replayed: `None` takes the trace header's word, then the default. `max_memory` in bytes."""
+
+    index: str | None = None
+    arch: str | None = None
+    kernel: str | None = None
+    max_memory: int = 4 << 30
+    reclaim: str = "none"
+
+
+@dataclass
+class Run:
+    """A machine that has executed a trace, and what was noted on the way."""
+
+    machine: Machine
+    events: int = 0
+    missing: list = field(default_factory=list)
+    timeline: list = field(default_factory=list)
+
+    def result(self, pages=False):
+        """The result as contract section 4 defines it; `pages` adds the runs of resident pages."""
+        machine = self.machine
+        strategy, ledger = machine.strategy, machine.ledger
+        objects = ledger.alive()
+        sizes = {kind: count * ledger.size[kind] for kind, count in objects.items()}
+        processes = {}
+        for pid in sorted(machine.processes):
+            mm = machine.processes[pid]
+            processes[str(pid)] = {"vmas": machine.areas(mm), "rss_pages": mm.rss}
+            if pages:
+                processes[str(pid)]["pages"] = [[page * PAGE, n, count] for page, n, count in machine.runs(mm)]
+        return {
+            "schema": SCHEMA, "strategy": strategy.name, "index": strategy.index, "arch": machine.arch,
+            "kernel": machine.kernel.text, "page_size": PAGE, "events": self.events, "refused": machine.refused,
+            "missing": self.missing, "processes": processes, "objects": objects,
+            "bytes": {**sizes, "total": ledger.bytes},
+            "bytes_design": {"now": ledger.design_bytes(len(machine.mms), machine.frames.alive),
+                             "peak": ledger.peak_design},
+            "peak": {"objects": dict(ledger.peak_objects), "bytes": ledger.peak_bytes,
+                     "mappings": machine.peak_mappings},
+            "reclaim": dict(ledger.reclaim),
+        }
+
+
+def machine_for(header, strategy, options):
+    """A machine for a trace with this header: options win over the header, the header over the defaults."""
+    arch = options.arch or header.arch or "x86_64"
+    kernel = Kernel.parse(options.kernel or header.kernel or DEFAULT)
+    design = named_strategy(strategy)(kernel, options.index, arch)
+    return Machine(design, kernel, arch, options.max_memory)
+
+
+def replay(trace, strategy, options=None, after=None, timeline=False):
+    """Runs a trace through a strategy and returns the Run; cost: that of the events and of the walks asked for.
+
+    `trace` has `.path`, `.header` and yields (line, event). `after(machine, count)` is called after every event.
+    Errors: InputError naming the file, line and field of an impossible event.
+    """
+    options = options or Options()
+    machine = machine_for(trace.header, strategy, options)
+    run = Run(machine, missing=list(trace.header.missing))
+    ledger, frames, mms = machine.ledger, machine.frames, machine.mms
+    for line, event in with_reclaim(trace, options, strategy):
+        try:
+            machine.apply(event, line)
+        except InputError as error:
+            error.path, error.line = trace.path, line
+            raise
+        if line is not None:
+            run.events += 1
+        ledger.sample(len(mms), frames.alive)
+        if timeline:
+            run.timeline.append((line, machine.mappings, ledger.bytes, ledger.design_bytes(len(mms), frames.alive)))
+        if after is not None:
+            after(machine, run.events)
+    return run
+
+
+def with_reclaim(trace, options, strategy):
+    """The trace's (line, event) pairs, with the reclaim events that `options.reclaim` adds (line None)."""
+    where = options.reclaim
+    if where == "none":
+        yield from trace
+        return
+    every = _every(where)
+    peak = line_of_peak(trace, options, strategy) if where == "peak" else None
+    peak = int(where.removeprefix("line:")) if where.startswith("line:") else peak
+    count = 0
+    for line, event in trace:
+        yield line, event
+        count += 1
+        if line == peak or every and count % every == 0:
+            yield None, Reclaim()
+    if where == "end":
+        yield None, Reclaim()
+
+
+def _every(where):
+    if not where.startswith("every:"):
+        if where not in ("none", "end", "peak") and not where.startswith("line:"):
+            raise InputError(f"{where!r} is not none, end, peak or every:N", field="reclaim")
+        return 0
+    number = where.removeprefix("every:")
+    if not number.isdigit() or not int(number):
+        raise InputError(f"{where!r}: N must be a positive integer", field="reclaim")
+    return int(number)
+
+
+def line_of_peak(trace, options, strategy):
+    """The line after which the most (mm, address) pairs are mapped for the first time, found by a run of its own."""
+    best, at = -1, None
+    machine = machine_for(trace.header, strategy, options)
+    for line, event in trace:
+        try:
+            machine.apply(event, line)
+        except InputError as error:
+            error.path, error.line = trace.path, line
+            raise
+        if machine.mappings > best:
+            best, at = machine.mappings, line
+    return at

@@ -1,0 +1,22 @@
+"""The memory a trace may take, estimated before it is taken."""
+
+from ..errors import InputError
+
+
+class Budget:
+    """Bytes this program may use for a trace; `need` raises InputError before the limit is passed."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit):
+        self.limit, self.used = limit, 0
+
+    def need(self, size):
+        """Takes `size` bytes."""
+        if self.used + size > self.limit:
+            raise InputError(f"needs more memory than --max-memory allows ({self.limit} bytes)")
+        self.used += size
+
+    def free(self, size):
+        """Gives `size` bytes back."""
+        self.used -= size

@@ -1,0 +1,266 @@
+"""Page faults and their undoing: touch, copy on write, swap-in, zap (mm/memory.c), whole leaves at a time."""
+
+import numpy as np
+
+from ..errors import InputError
+from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, ZERO
+from .vma import EXEC, GROWSDOWN, NONLINEAR, PAGE, READ, SHARED, ACCESS, WRITE
+
+STACK_GUARD_PAGES = 256
+"""Pages between a stack and an accessible area below it (mm/mmap.c:stack_guard_gap)."""
+
+
+def read(machine, event):
+    """Touches every page of the range as a load does."""
+    _access(machine, event, READ | EXEC, False)
+
+
+def write(machine, event):
+    """Touches every page of the range as a store does."""
+    _access(machine, event, WRITE, True)
+
+
+def _access(machine, event, needs, is_write):
+    mm = machine.mm_of(event.pid)
+    page, end = event.addr // PAGE, -(-(event.addr + event.len) // PAGE) if event.len else event.addr // PAGE
+    if end > machine.task_pages:
+        raise InputError("touches addresses beyond the end of user memory", field="addr")
+    while page < end:
+        vma = mm.find(page)
+        if vma is None:
+            page = _skip_absent(machine, mm, page, end, event) or _grow_stack(machine, mm, page)
+            continue
+        if not vma.flags & needs:
+            what = "written" if is_write else "read"
+            raise InputError(f"page {page * PAGE:#x} may not be {what}", field="addr")
+        stop = min(end, vma.end)
+        touch(machine, vma, page, stop, is_write)
+        page = stop
+
+
+def _skip_absent(machine, mm, page, end, event):
+    for low, high, because in mm.absent.within(page, end):
+        if low == page:
+            machine.refuse(type(event).__struct_config__.tag, "touches what a refused event would have mapped", because)
+            return high
+    return None
+
+
+def _grow_stack(machine, mm, page):
+    # mm/mmap.c:expand_downwards, 6.1: the gap counts only towards an accessible area that is not itself growsdown
+    at = mm.position(page)
+    above = mm.vmas[at] if at < len(mm.vmas) else None
+    if above is None or not above.flags & GROWSDOWN:
+        raise InputError(f"no mapping covers page {page * PAGE:#x}", field="addr")
+    below = mm.vmas[at - 1] if at else None
+    if below is not None and below.flags & ACCESS and not below.flags & GROWSDOWN \
+            and page - below.end < STACK_GUARD_PAGES:
+        raise InputError(f"the stack cannot grow to {page * PAGE:#x}: another mapping is too near", field="addr")
+    prepare(machine, above)
+    machine.merger.grow_stack(above, page)
+    return page
+
+
+def prepare(machine, vma):
+    """Gives a vma its anonymous structure before its first anonymous page (mm/rmap.c:anon_vma_prepare)."""
+    if not vma.faulted:
+        vma.faulted = True
+        machine.strategy.prepared(vma)
+
+
+def touch(machine, vma, start, end, is_write):
+    """Touches pages [start, end) of one vma; cost O(pages) in numpy, a handful of calls a leaf."""
+    if vma.file is not None:
+        _check_size(vma, start, end)
+    private = not vma.flags & SHARED
+    if private and is_write:
+        prepare(machine, vma)
+    for page, entries in vma.mm.table.make(start, end):
+        if not private:
+            _map_file(machine, vma, page, entries, np.flatnonzero(entries == 0))
+            continue
+        swapped = np.flatnonzero(entries < 0)
+        if len(swapped):
+            _swap_in(machine, vma, page, entries, swapped, is_write)
+        if is_write:
+            _write_private(machine, vma, page, entries)
+        elif vma.file is None:
+            entries[entries == 0] = ZERO
+        else:
+            _map_file(machine, vma, page, entries, np.flatnonzero(entries == 0))
+
+
+def _check_size(vma, start, end):
+    if vma.file.pages is not None and vma.pgoff + end - vma.start > vma.file.pages:
+        raise InputError("touches a shared anonymous object beyond its end (SIGBUS)", field="addr")
+
+
+def _write_private(machine, vma, page, entries):
+    frames = machine.frames
+    # what was there is looked at first: the pages made below need no second look
+    at = np.flatnonzero(entries >= FIRST)
+    fresh = np.flatnonzero(entries <= ZERO) if len(at) < len(entries) else at[:0]
+    if len(at):
+        present = entries[at]
+        flags = frames.flags[present]
+        frames.flags[present] = flags & ~np.uint8(LAZYFREE)
+        protected = (flags & EXCLUSIVE) == 0
+        if protected.any():
+            _write_protected(machine, vma, page, entries, at[protected], present[protected])
+    if len(fresh):
+        new = _new_anonymous(machine, vma, fresh)
+        entries[fresh] = new
+        vma.mm.rss += len(new)
+        machine.mappings += len(new)
+        machine.strategy.mapped_new(vma, new, page + fresh)
+
+
+def _new_anonymous(machine, vma, at):
+    frames = machine.frames
+    new = frames.take(len(at))
+    frames.flags[new] = ANON | EXCLUSIVE
+    frames.mapcount[new] = 1
+    machine.touched.append(new)
+    return new
+
+
+def _write_protected(machine, vma, page, entries, at, old):
+    # mm/memory.c:do_wp_page, 6.1: the last owner takes the page over, anyone else gets a copy. Every era of
+    # kernel-facts 0.4 decides alike where a page has no users but ptes and swap entries.
+    frames, strategy = machine.frames, machine.strategy
+    anonymous = (frames.flags[old] & ANON) != 0
+    reuse = anonymous & (frames.mapcount[old] == 1) & (frames.swap_slots(old) == 0)
+    if reuse.any():
+        taken = old[reuse]
+        frames.flags[taken] |= EXCLUSIVE
+        machine.touched.append(taken)
+        strategy.reused(vma, taken, page + at[reuse])
+    copy = ~reuse
+    if not copy.any():
+        return
+    at, old, anonymous = at[copy], old[copy], anonymous[copy]
+    new = _new_anonymous(machine, vma, at)
+    entries[at] = new
+    frames.unmap(old)
+    machine.touched.append(old)
+    if anonymous.all():
+        strategy.copied_on_write(vma, old, new, page + at)
+    else:
+        if anonymous.any():
+            strategy.copied_on_write(vma, old[anonymous], new[anonymous], page + at[anonymous])
+        strategy.mapped_new(vma, new[~anonymous], page + at[~anonymous])
+        strategy.file_unmapped(vma.mm, old[~anonymous], page + at[~anonymous])
+
+
+def _map_file(machine, vma, page, entries, at):
+    if not len(at):
+        return
+    pages = page + at
+    if vma.flags & NONLINEAR:
+        to = vma.mm.nonlinear
+        indices = np.array([to.get(p, vma.pgoff + p - vma.start) for p in pages.tolist()], np.int64)
+    else:
+        indices = vma.pgoff + pages - vma.start
+    map_indices(machine, vma, entries, at, pages, indices)
+
+
+def map_indices(machine, vma, entries, at, pages, indices):
+    """Maps the file's pages `indices`, read into the page cache first, at `entries[at]`."""
+    found = cached(machine, vma.file, indices)
+    entries[at] = found
+    machine.frames.map(found)
+    vma.mm.rss += len(found)
+    machine.mappings += len(found)
+    machine.touched.append(found)
+    machine.strategy.file_mapped(vma, found, pages)
+
+
+def cached(machine, file, indices):
+    """The page cache frames of an array of page numbers of a file, made where they are missing."""
+    frames = machine.frames
+    low, high = int(indices.min()), int(indices.max()) + 1
+    if high - low > 2 * len(indices):  # a nonlinear mapping: only the pages asked for
+        return np.concatenate([cached(machine, file, indices[i:i + 1]) for i in range(len(indices))])
+    for base, entries in file.cache.make(low, high):
+        missing = np.flatnonzero(entries == 0)
+        if len(missing):
+            new = frames.take(len(missing))
+            frames.anchor[new] = file.number
+            frames.index[new] = base + missing
+            entries[missing] = new
+    order = np.argsort(indices, kind="stable")
+    out = np.empty(len(indices), np.int32)
+    out[order] = file.cache.gather(indices[order])
+    return out
+
+
+def _swap_in(machine, vma, page, entries, at, is_write):
+    # mm/memory.c:do_swap_page: one frame a slot, shared by later touchers until the slot's last entry is gone
+    frames, swap = machine.frames, machine.swap
+    slots = -entries[at]
+    found = swap.frame[slots]
+    missing = np.flatnonzero(found == 0)
+    if len(missing):
+        new = frames.take(len(missing))
+        frames.flags[new] = ANON
+        frames.slots()[new] = slots[missing]
+        swap.frame[slots[missing]] = new
+        found[missing] = new
+    entries[at] = found
+    frames.mapcount[found] += 1
+    vma.mm.rss += len(found)
+    machine.mappings += len(found)
+    machine.touched.append(found)
+    known = swap.exclusive[slots] & machine.kernel.swap_keeps_exclusive
+    release_slots(machine, slots)
+    exclusive = known | ((frames.mapcount[found] == 1) & (frames.slots()[found] == 0) & is_write)
+    frames.flags[found[exclusive]] |= EXCLUSIVE
+    machine.strategy.swapped_in(vma, found, page + at, exclusive)
+
+
+def release_slots(machine, slots):
+    """Drops one reference of each swap slot; a slot without any is freed, and leaves the swap cache."""
+    frames, swap = machine.frames, machine.swap
+    np.subtract.at(swap.count, slots, 1)
+    slots = np.unique(slots)
+    gone = slots[swap.count[slots] == 0]
+    if len(gone):
+        held = swap.frame[gone]
+        held = held[held != 0]
+        frames.slots()[held] = 0
+        frames.give(held[frames.mapcount[held] == 0])
+        swap.give(gone)
+
+
+def zap(machine, vma, start, end):
+    """Takes the pages of [start, end) of a vma out of its page table (mm/memory.c:zap_page_range)."""
+    frames, mm = machine.frames, vma.mm
+    seen = False
+    for page, entries in mm.table.spans(start, end):
+        seen = True
+        at = np.flatnonzero(entries >= FIRST)
+        if len(at):
+            gone = entries[at]
+            mm.rss -= len(gone)
+            machine.mappings -= len(gone)
+            frames.unmap(gone)
+            machine.touched.append(gone)
+            release(machine, mm, gone, page + at)
+        slots = -entries[entries < 0]
+        if len(slots):
+            release_slots(machine, slots)
+        entries[:] = 0
+    if seen:
+        mm.table.drop_empty(start, end)
+
+
+def release(machine, mm, gone, pages):
+    """Tells the strategy that ptes are gone, and frees the anonymous frames that nothing maps or swaps any more."""
+    frames = machine.frames
+    anonymous = (frames.flags[gone] & ANON) != 0
+    if not anonymous.all():
+        machine.strategy.file_unmapped(mm, gone[~anonymous], pages[~anonymous])
+        gone, pages = gone[anonymous], pages[anonymous]
+    if len(gone):
+        machine.strategy.unmapped(mm, gone, pages)
+        frames.give(gone[(frames.mapcount[gone] == 0) & (frames.swap_slots(gone) == 0)])

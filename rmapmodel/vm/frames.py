@@ -1,0 +1,102 @@
+"""Page frames and swap slots as parallel numpy arrays: never an object a page."""
+
+import numpy as np
+
+NONE, ZERO, FIRST = 0, 1, 2
+"""Values of a page table entry: nothing, the shared zero page, the first real frame; a swap entry is -slot."""
+
+ANON, EXCLUSIVE, LAZYFREE = 1, 2, 4
+"""Bits of `Frames.flags`: anonymous; known to be mapped by one mm only (PG_anon_exclusive); madvise(free)d."""
+
+
+class Pool:
+    """Numbers handed out from arrays that grow by doubling; freed numbers are used again, last freed first."""
+
+    columns = {}
+
+    def __init__(self, first, budget):
+        self.budget, self.used = budget, first
+        self._first = first
+        self._free = []
+        self._free_count = 0
+        for name, dtype in self.columns.items():
+            setattr(self, name, np.zeros(0, dtype))
+
+    @property
+    def alive(self):
+        """How many are handed out and not freed."""
+        return self.used - self._first - self._free_count
+
+    def take(self, n):
+        """An array of `n` numbers whose columns are all zero; cost O(n); raises InputError over the memory budget."""
+        parts, need = [], n
+        while need and self._free:
+            batch = self._free.pop()
+            if len(batch) > need:
+                self._free.append(batch[need:])
+                batch = batch[:need]
+            self._free_count -= len(batch)
+            need -= len(batch)
+            parts.append(batch)
+        if need:
+            self._grow(self.used + need)
+            parts.append(np.arange(self.used, self.used + need, dtype=np.int32))
+            self.used += need
+        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    def give(self, numbers):
+        """Frees the numbers, each once, and clears their columns."""
+        if len(numbers):
+            for name in self.columns:
+                getattr(self, name)[numbers] = 0
+            self._free.append(np.asarray(numbers, np.int32))
+            self._free_count += len(numbers)
+
+    def _grow(self, size):
+        capacity = len(getattr(self, next(iter(self.columns))))
+        if size <= capacity:
+            return
+        new = max(size, capacity + min(capacity, 1 << 20), 1024)
+        row = sum(np.dtype(dtype).itemsize for dtype in self.columns.values())
+        self.budget.need((new - capacity) * row)
+        for name, dtype in self.columns.items():
+            grown = np.zeros(new, dtype)
+            grown[:capacity] = getattr(self, name)
+            setattr(self, name, grown)
+
+
+class Frames(Pool):
+    """Page frames: how often mapped, what the page points to (`anchor`, the strategy's number), its index, flags."""
+
+    columns = {"mapcount": np.int32, "anchor": np.int32, "index": np.int64, "flags": np.uint8}
+
+    def __init__(self, budget):
+        super().__init__(FIRST, budget)
+        self.slot = np.zeros(0, np.int32)
+
+    def slots(self):
+        """The swap slot of each frame that is in the swap cache, else 0; made when swap is first used."""
+        if len(self.slot) < len(self.mapcount):
+            self.slot = np.concatenate([self.slot, np.zeros(len(self.mapcount) - len(self.slot), np.int32)])
+        return self.slot
+
+    def swap_slots(self, frames):
+        """The swap slot of each of `frames`, 0 where it has none."""
+        return self.slots()[frames] if len(self.slot) else np.zeros(len(frames), np.int32)
+
+    def map(self, frames):
+        """Counts one more mapping of each of the `frames`, which may repeat."""
+        np.add.at(self.mapcount, frames, 1)
+
+    def unmap(self, frames):
+        """Counts one mapping less of each of the `frames`, which may repeat."""
+        np.subtract.at(self.mapcount, frames, 1)
+
+
+class Swap(Pool):
+    """Swap slots: how many page table entries refer to each, the frame of its page if in memory, and exclusiveness."""
+
+    columns = {"count": np.int32, "frame": np.int32, "exclusive": np.bool_}
+
+    def __init__(self, budget):
+        super().__init__(1, budget)

@@ -1,0 +1,617 @@
+"""The system calls that change an address space: mmap, munmap, mprotect, mremap, brk, mlock, madvise."""
+
+import numpy as np
+
+from ..errors import InputError
+from . import faults
+from .frames import ANON, FIRST, LAZYFREE
+from .merge import Area
+from .reclaim import page_out
+from .vma import (ACCESS, ACCOUNT, DONTCOPY, DONTDUMP, GROWSDOWN, HUGEPAGE, LOCKED, MERGEABLE, NOHUGEPAGE, NONLINEAR,
+                  NORESERVE, PAGE, RAND_READ, READ, SEQ_READ, SHARED, SPECIAL, WIPEONFORK, WRITE, Vma, prot_bits)
+
+
+# -- addresses -----------------------------------------------------------------------------------------------------
+
+
+def _aligned(value, field):
+    if value % PAGE:
+        raise InputError(f"{value:#x} is not a multiple of the page size", field=field)
+    return value // PAGE
+
+
+def _range(machine, event, may_be_empty=True):
+    start = _aligned(event.addr, "addr")
+    end = start + -(-event.len // PAGE)
+    if not event.len and not may_be_empty:
+        raise InputError("a length of 0 is refused", field="len")
+    if end > machine.task_pages:
+        raise InputError("the range ends beyond user memory", field="len")
+    return start, end
+
+
+def _populate(machine, mm, start, end):
+    # mm/gup.c:populate_vma_page_range: private writable areas as by a write, others that allow access as by a read;
+    # a page that cannot be faulted in is no error (__mm_populate with ignore_errors)
+    for vma in list(mm.overlapping(start, end)):
+        stop = min(end, vma.end)
+        if vma.file is not None and vma.file.pages is not None:
+            stop = min(stop, vma.start + vma.file.pages - vma.pgoff)
+        if vma.flags & ACCESS and max(start, vma.start) < stop:
+            faults.touch(machine, vma, max(start, vma.start), stop, vma.flags & (WRITE | SHARED) == WRITE)
+
+
+def _pieces(machine, mm, start, end, op, holes_allowed=False):
+    """The parts of the range to work on: all of it, less what refused events left out; a hole is an error."""
+    parts = [(start, end)]
+    for low, high, because in mm.absent.within(start, end):
+        machine.refuse(op, "changes what a refused event would have mapped", because)
+        parts = [piece for a, b in parts for piece in ((a, min(b, low)), (max(a, high), b)) if piece[0] < piece[1]]
+    for low, high in parts:
+        if not holes_allowed and not mm.covers(low, high):
+            raise InputError("the range has pages that no mapping covers", field="addr")
+    return parts
+
+
+# -- mmap, munmap --------------------------------------------------------------------------------------------------
+
+
+def mmap(machine, event):
+    """Maps a file or fresh memory at `addr`, the address the call returned."""
+    mm = machine.mm_of(event.pid)
+    start, end = _range(machine, event, may_be_empty=False)
+    offset = _aligned(event.offset, "offset")
+    flags = prot_bits(event.prot) | _mmap_flags(machine, event)
+    if "fixed" in event.flags:
+        unmap_range(machine, mm, start, end)
+    elif mm.overlapping(start, end):
+        stale = mm.stale.within(start, end)
+        if sum(high - low for low, high, _ in stale) != sum(
+                min(end, vma.end) - max(start, vma.start) for vma in mm.overlapping(start, end)):
+            raise InputError("something is mapped there already, and the call was not fixed", field="addr")
+        machine.refuse("mmap", "needs addresses that a refused event would have freed", stale[0][2])
+        for low, high, because in _gaps(mm, start, end, stale[0][2]):
+            mm.absent.add(low, high, because)
+        return
+    if event.file is not None:
+        file = machine.file(event.file)
+    else:
+        file = machine.shmem(end - start) if flags & SHARED else None
+    mm.absent.remove(start, end)
+    map_area(machine, mm, start, end, flags, file, offset)
+    if flags & LOCKED:
+        _populate(machine, mm, start, end)
+
+
+def _gaps(mm, start, end, line):
+    at = start
+    for vma in mm.overlapping(start, end):
+        if vma.start > at:
+            yield at, vma.start, line
+        at = vma.end
+    if at < end:
+        yield at, end, line
+
+
+def _mmap_flags(machine, event):
+    names = set(event.flags)
+    if len(names) != len(event.flags):
+        raise InputError("a flag is given twice", field="flags")
+    flags = SHARED if "shared" in names else 0
+    if "growsdown" in names:
+        if flags & SHARED or event.file is not None:
+            raise InputError("only private anonymous memory can be growsdown", field="flags")
+        flags |= GROWSDOWN
+    if "noreserve" in names:
+        flags |= NORESERVE
+    if "locked" in names:
+        flags |= LOCKED
+    if "special" in names:
+        flags |= SPECIAL
+    if "stack" in names and machine.kernel.map_stack_is_nohugepage:
+        flags |= NOHUGEPAGE
+    if event.prot[1] == "w" and not flags & (SHARED | NORESERVE):
+        flags |= ACCOUNT  # mm/vma.c:accountable_mapping
+    return flags
+
+
+def map_area(machine, mm, start, end, flags, file, offset):
+    """Maps [start, end): merged into a neighbour where the kernel would, else as a new vma, which it returns."""
+    pgoff = offset if file is not None else machine.strategy.new_offset(mm, start, end)
+    if pgoff is None:
+        return None
+    area = Area(mm, start, end, flags, file, pgoff, start)
+    return machine.merger.mapped(area) or _new_vma(machine, area)
+
+
+def _new_vma(machine, area, faulted=False):
+    vma = Vma(area.mm, area.start, area.end, area.flags, area.file, area.pgoff, area.anon_pgoff)
+    vma.faulted = faulted
+    machine.add_vma(vma)
+    if area.copied is not None:
+        machine.strategy.copied(vma, area.copied)
+    else:
+        machine.strategy.linked(vma)
+    return vma
+
+
+def munmap(machine, event):
+    """Unmaps a range; holes are allowed."""
+    mm = machine.mm_of(event.pid)
+    start, end = _range(machine, event, may_be_empty=False)
+    unmap_range(machine, mm, start, end)
+
+
+def unmap_range(machine, mm, start, end):
+    """Splits at both ends, empties the page table, and unlinks the vmas (mm/vma.c:do_vmi_align_munmap)."""
+    mm.absent.remove(start, end)
+    mm.stale.remove(start, end)
+    victims = mm.overlapping(start, end)
+    if not victims:
+        return
+    merger, outwards = machine.merger, machine.kernel.munmap_splits_outwards
+    if victims[0].start < start:
+        new = merger.split(victims[0], start, new_below=outwards)
+        victims[0] = victims[0] if outwards else new
+    if victims[-1].end > end:
+        new = merger.split(victims[-1], end, new_below=not outwards)
+        victims[-1] = victims[-1] if outwards else new
+    for vma in victims:
+        faults.zap(machine, vma, vma.start, vma.end)
+        if vma.flags & NONLINEAR:
+            for page in [page for page in mm.nonlinear if vma.start <= page < vma.end]:
+                del mm.nonlinear[page]
+    at = mm.position(start)
+    del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
+    for vma in victims:
+        machine.forget(vma)
+
+
+# -- changes of flags ----------------------------------------------------------------------------------------------
+
+
+def _change(machine, mm, start, end, new_flags, merges=True):
+    """Gives every vma of a covered range new flags, `new_flags(vma)`, vma by vma as the kernel does."""
+    at = start
+    while at < end:
+        vma = mm.find(at)
+        if vma is None:  # only where holes are allowed
+            at = mm.vmas[mm.position(at)].start if mm.position(at) < len(mm.vmas) else end
+            continue
+        stop = min(end, vma.end)
+        flags = new_flags(vma)
+        if flags != vma.flags:
+            was = vma.flags
+            vma = (machine.merger.change if merges else machine.merger.split_off)(vma, at, stop, flags)
+            yield vma, at, stop, was
+        at = stop
+
+
+def mprotect(machine, event):
+    """Changes the protection of a range that must be covered."""
+    mm = machine.mm_of(event.pid)
+    start, end = _range(machine, event)
+    prot = prot_bits(event.prot)
+
+    def new_flags(vma):
+        flags = vma.flags & ~ACCESS | prot
+        if flags == vma.flags:
+            return flags
+        # mm/mprotect.c:mprotect_fixup, 6.18
+        if prot & WRITE:
+            if not vma.flags & (ACCOUNT | WRITE | SHARED | NORESERVE):
+                flags |= ACCOUNT
+        elif machine.kernel.mprotect_drops_account and vma.is_anonymous and not vma.faulted:
+            flags &= ~ACCOUNT
+        return flags
+
+    for low, high in _pieces(machine, mm, start, end, "mprotect"):
+        for vma, at, stop, was in _change(machine, mm, low, high, new_flags):
+            if was & (WRITE | SHARED | LOCKED) == LOCKED and vma.flags & WRITE:
+                faults.touch(machine, vma, at, stop, True)
+
+
+def mlock(machine, event):
+    """Locks a range and faults it in."""
+    _lock(machine, event, lambda flags: flags | LOCKED, "mlock")
+
+
+def munlock(machine, event):
+    """Unlocks a range."""
+    _lock(machine, event, lambda flags: flags & ~LOCKED, "munlock")
+
+
+def _lock(machine, event, change, op):
+    mm = machine.mm_of(event.pid)
+    start, end = event.addr // PAGE, -(-(event.addr + event.len) // PAGE) if event.len else event.addr // PAGE
+    if end > machine.task_pages:
+        raise InputError("the range ends beyond user memory", field="len")
+    merges = machine.kernel.since(2, 6, 7)
+    for low, high in _pieces(machine, mm, start, end, op):
+        for _ in _change(machine, mm, low, high,
+                         lambda vma: vma.flags if vma.flags & SPECIAL else change(vma.flags), merges):
+            pass
+        if op == "mlock":
+            _populate(machine, mm, low, high)
+
+
+VMA_ADVICE = {  # advice: (flags set, flags cleared), mm/madvise.c:madvise_vma_behavior
+    "dontfork": (DONTCOPY, 0), "dofork": (0, DONTCOPY), "dontdump": (DONTDUMP, 0), "dodump": (0, DONTDUMP),
+    "hugepage": (HUGEPAGE, NOHUGEPAGE), "nohugepage": (NOHUGEPAGE, HUGEPAGE), "mergeable": (MERGEABLE, 0),
+    "unmergeable": (0, MERGEABLE), "wipeonfork": (WIPEONFORK, 0), "keeponfork": (0, WIPEONFORK),
+    "random": (RAND_READ, SEQ_READ), "sequential": (SEQ_READ, RAND_READ), "normal": (0, RAND_READ | SEQ_READ),
+}
+
+
+def madvise(machine, event):
+    """Advice: a flag of the vma, or something done to its pages; holes are skipped."""
+    mm = machine.mm_of(event.pid)
+    start, end = _range(machine, event)
+    advice = event.advice
+    pieces = _pieces(machine, mm, start, end, "madvise", holes_allowed=True)
+    if advice in VMA_ADVICE:
+        _advise_vmas(machine, mm, pieces, advice)
+    elif advice in PAGE_ADVICE:
+        for low, high in pieces:
+            for vma in list(mm.overlapping(low, high)):
+                PAGE_ADVICE[advice](machine, vma, max(low, vma.start), min(high, vma.end))
+
+
+def _advise_vmas(machine, mm, pieces, advice):
+    setting, clearing = VMA_ADVICE[advice]
+
+    def new_flags(vma):
+        if advice == "wipeonfork" and (vma.file is not None or vma.flags & SHARED):
+            raise InputError("wipeonfork is for private anonymous memory only (EINVAL)", field="advice")
+        if vma.flags & SPECIAL or (advice in ("mergeable", "unmergeable") and vma.flags & SHARED):
+            return vma.flags
+        return (vma.flags | setting) & ~clearing
+
+    for low, high in pieces:
+        for _ in _change(machine, mm, low, high, new_flags, merges=machine.kernel.since(2, 6, 7)):
+            pass
+
+
+def _dontneed(machine, vma, start, end):
+    if vma.flags & LOCKED:
+        raise InputError("dontneed of locked memory is refused (EINVAL)", field="advice")
+    faults.zap(machine, vma, start, end)
+
+
+def _free(machine, vma, start, end):
+    # mm/madvise.c:madvise_free_single_vma: anonymous memory only; pages that others map too are left alone
+    if vma.flags & LOCKED:
+        raise InputError("free of locked memory is refused (EINVAL)", field="advice")
+    if vma.file is not None:
+        raise InputError("free is for private anonymous memory only (EINVAL)", field="advice")
+    frames = machine.frames
+    for _, entries in vma.mm.table.spans(start, end):
+        slots = -entries[entries < 0]
+        if len(slots):
+            entries[entries < 0] = 0
+            faults.release_slots(machine, slots)
+        present = entries[entries >= FIRST]
+        alone = present[(frames.mapcount[present] == 1) & (frames.flags[present] & ANON != 0)]
+        frames.flags[alone] |= LAZYFREE
+
+
+def _remove(machine, vma, start, end):
+    # mm/madvise.c:madvise_remove: punches a hole in the file; its pages go from the page cache and every mapping
+    if not vma.flags & SHARED or not vma.flags & WRITE:
+        raise InputError("remove is for shared writable mappings only", field="advice")
+    if vma.flags & LOCKED:
+        raise InputError("remove of locked memory is refused (EINVAL)", field="advice")
+    first = vma.pgoff + start - vma.start
+    for low, high, mm, at, frames in _mappings_of(machine, vma.file, first, first + end - start):
+        machine.frames.unmap(frames)
+        mm.rss -= len(frames)
+        machine.mappings -= len(frames)
+        machine.strategy.file_unmapped(mm, frames, at)
+    for _, entries in vma.file.cache.spans(first, first + end - start):
+        machine.frames.give(entries[entries >= FIRST])
+        entries[:] = 0
+
+
+def _mappings_of(machine, file, first, last):
+    """Clears and yields every mapping of the file's pages [first, last); the machine knows them from its page tables."""
+    doomed = np.zeros(machine.frames.used, np.bool_)
+    for _, entries in file.cache.spans(first, last):
+        doomed[entries[entries >= FIRST]] = True
+    for mm in machine.mms.values():
+        for vma in mm.vmas:
+            if vma.file is not file:
+                continue
+            for page, entries in mm.table.spans(vma.start, vma.end):
+                at = np.flatnonzero(doomed[np.maximum(entries, 0)])
+                if len(at):
+                    frames = entries[at].copy()
+                    entries[at] = 0
+                    yield vma.start, vma.end, mm, page + at, frames
+
+
+def _populate_read(machine, vma, start, end):
+    if not vma.flags & ACCESS:
+        raise InputError("populate_read of inaccessible memory is refused", field="advice")
+    faults.touch(machine, vma, start, end, False)
+
+
+def _populate_write(machine, vma, start, end):
+    if not vma.flags & WRITE:
+        raise InputError("populate_write of memory that may not be written is refused", field="advice")
+    faults.touch(machine, vma, start, end, True)
+
+
+PAGE_ADVICE = {"dontneed": _dontneed, "free": _free, "pageout": page_out, "remove": _remove,
+               "populate_read": _populate_read, "populate_write": _populate_write}
+
+
+# -- brk -----------------------------------------------------------------------------------------------------------
+
+
+def brk(machine, event):
+    """Sets the program break: the first event only records its start."""
+    mm = machine.mm_of(event.pid)
+    if event.addr > machine.task_pages * PAGE:
+        raise InputError("the break is beyond user memory", field="addr")
+    if mm.brk is None:
+        mm.brk = (event.addr, event.addr)
+        return
+    start, now = mm.brk
+    if event.addr < start:
+        raise InputError("the break cannot go below its start", field="addr")
+    old, new = -(-now // PAGE), -(-event.addr // PAGE)
+    mm.brk = (start, event.addr)
+    if new < old:
+        unmap_range(machine, mm, new, old)
+    elif new > old:
+        # one page must stay free above (mm/mmap.c: find_vma_intersection(mm, oldbrk, newbrk + PAGE_SIZE))
+        if mm.overlapping(old, new + 1):
+            raise InputError("the break would come too near to the next mapping", field="addr")
+        pgoff = machine.strategy.new_offset(mm, old, new)
+        if pgoff is None:
+            return
+        area = Area(mm, old, new, READ | WRITE | ACCOUNT, None, pgoff, old)
+        below = mm.around(old, new)[0]
+        if below is not None and below.end * PAGE <= start:
+            below = None  # mm/mmap.c:sys_brk looks for the vma to grow only above start_brk, 6.1
+        machine.merger.broken(area, below) or _new_vma(machine, area)
+
+
+# -- mremap --------------------------------------------------------------------------------------------------------
+
+
+def mremap(machine, event):
+    """Grows, shrinks or moves a mapping to `new_addr`, the address the call returned."""
+    mm = machine.mm_of(event.pid)
+    start, new = _aligned(event.addr, "addr"), _aligned(event.new_addr, "new_addr")
+    old_len, new_len = -(-event.len // PAGE), -(-event.new_len // PAGE)
+    flags = set(event.flags)
+    fixed, dontunmap = "fixed" in flags, "dontunmap" in flags
+    moves = fixed or dontunmap or new != start or old_len == 0
+    if not new_len:
+        raise InputError("a new length of 0 is refused", field="new_len")
+    if start + old_len > machine.task_pages or new + new_len > machine.task_pages:
+        raise InputError("the range ends beyond user memory", field="new_len")
+    if moves:
+        _check_move(machine, mm, start, old_len, new, new_len, flags)
+    if _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed):
+        return
+    if not moves:
+        _resize(machine, mm, start, old_len, new_len, new)
+        return
+    multi = fixed and old_len == new_len and machine.kernel.moves_span_vmas
+    if multi:
+        _move_many(machine, mm, start, start + old_len, new, dontunmap)
+        return
+    if not _one_vma(machine, mm, start, min(old_len, new_len), new, new_len, moves, fixed):
+        return
+    if fixed:
+        unmap_range(machine, mm, new, new + new_len)
+    if old_len > new_len:
+        unmap_range(machine, mm, start + new_len, start + old_len)
+        old_len = new_len
+    _move(machine, mm.find(start), start, old_len, new, new_len, dontunmap)
+
+
+def _check_move(machine, mm, start, old_len, new, new_len, flags):
+    if "maymove" not in flags:
+        raise InputError("a move needs the flag maymove", field="flags")
+    if "dontunmap" in flags and old_len != new_len:
+        raise InputError("dontunmap needs equal lengths", field="flags")
+    if start < new + new_len and new < start + old_len:
+        raise InputError("the old and the new range overlap", field="new_addr")
+    if "fixed" not in flags and mm.overlapping(new, new + new_len) and not mm.stale.within(new, new + new_len):
+        raise InputError("something is mapped at the new address, and the call was not fixed", field="new_addr")
+
+
+def _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed):
+    """Skips a call that works on what a refused event left undone, and notes what it would have made."""
+    undone = mm.absent.within(start, start + max(old_len, 1))
+    occupied = [] if fixed or not moves else mm.stale.within(new, new + new_len)
+    if not undone and not occupied:
+        return False
+    machine.refuse("mremap", "needs what a refused event would have made", (undone or occupied)[0][2])
+    _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed)
+    return True
+
+
+def _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed):
+    """Notes what a refused mremap would have mapped, and what it would have unmapped."""
+    if moves and fixed:
+        unmap_range(machine, mm, new, new + new_len)
+    if moves:
+        mm.absent.remove(start, start + old_len)
+        for vma in mm.overlapping(start, start + old_len):
+            mm.stale.add(max(start, vma.start), min(start + old_len, vma.end), machine.line)
+        for low, high, line in _gaps(mm, new, new + new_len, machine.line):
+            mm.absent.add(low, high, line)
+    elif new_len > old_len:
+        for low, high, line in _gaps(mm, start + old_len, start + new_len, machine.line):
+            mm.absent.add(low, high, line)
+    else:
+        unmap_range(machine, mm, start + new_len, start + old_len)
+
+
+def _one_vma(machine, mm, start, length, new, new_len, moves, fixed):
+    """Whether the range lies in one vma; refused where the design kept alike areas apart, an error otherwise."""
+    vma = mm.find(start)
+    if vma is None:
+        raise InputError("no mapping covers the old address", field="addr")
+    if length == 0 and not vma.flags & SHARED:
+        raise InputError("only a shared mapping can be duplicated with length 0", field="len")
+    if start + length <= vma.end:
+        if vma.flags & SPECIAL and new_len > length:
+            raise InputError("a special mapping cannot grow", field="new_len")
+        return True
+    vmas = mm.overlapping(start, start + length)
+    alike = all((each.flags, each.file) == (vma.flags, vma.file) for each in vmas)
+    if not alike or not mm.covers(start, start + length):
+        raise InputError("the old range is not one mapping (EFAULT)", field="len")
+    machine.refuse("mremap", "the range lies in several vmas that this design kept apart")
+    _leave_undone(machine, mm, start, length, new, new_len, moves, fixed)
+    return False
+
+
+def _resize(machine, mm, start, old_len, new_len, new):
+    if mm.find(start) is None:
+        raise InputError("no mapping covers the old address", field="addr")
+    if new_len < old_len:
+        unmap_range(machine, mm, start + new_len, start + old_len)
+    if new_len <= old_len or not _one_vma(machine, mm, start, old_len, new, new_len, False, False):
+        return
+    vma = mm.find(start)
+    end = start + old_len
+    if end != vma.end:
+        raise InputError("growth in place needs a range that ends where its mapping ends", field="len")
+    if mm.overlapping(end, start + new_len):
+        raise InputError("something is mapped where the mapping would grow", field="new_len")
+    pgoff, anon_pgoff = vma.pgoff + vma.pages, vma.anon_pgoff + vma.pages
+    if vma.is_anonymous and not machine.strategy.can_grow(vma, new_len - old_len):
+        machine.refuse("mremap", "the design has no offsets left to grow into")
+        _leave_undone(machine, mm, start, old_len, new, new_len, False, False)
+        return
+    area = Area(mm, end, start + new_len, vma.flags, vma.file, pgoff, anon_pgoff, grown=vma)
+    machine.merger.grown(area)
+    if vma.flags & LOCKED:
+        _populate(machine, mm, end, start + new_len)
+
+
+def _move_many(machine, mm, start, end, new, dontunmap):
+    # mm/mremap.c:remap_move, 6.17: each vma by itself, gaps kept, what lies at the target under a gap stays
+    vmas = mm.overlapping(start, end)
+    if not vmas or vmas[0].start > start:
+        raise InputError("no mapping covers the old address", field="addr")
+    at = start
+    for low, high in [(max(start, vma.start), min(end, vma.end)) for vma in vmas]:
+        target = new + low - at
+        unmap_range(machine, mm, target, target + high - low)
+        vma = mm.find(low)
+        if vma is None or vma.end < high:
+            raise InputError("the move would overwrite its own source", field="new_addr")
+        _move(machine, vma, low, high - low, target, high - low, dontunmap)
+
+
+def _move(machine, vma, start, old_len, new, new_len, dontunmap):
+    """mm/mremap.c:move_vma: a copy of the vma at the new place, the ptes moved, the old range unmapped."""
+    mm, strategy = vma.mm, machine.strategy
+    if dontunmap and vma.flags & SPECIAL:
+        raise InputError("dontunmap of a special mapping is refused", field="flags")
+    strategy.before_move(vma, start, start + old_len)
+    delta = start - vma.start
+    fresh = vma.is_anonymous and not vma.faulted
+    pgoff = strategy.moved_offset(vma, start, new, new_len) if vma.is_anonymous else vma.pgoff + delta
+    if pgoff is None:
+        machine.refuse("mremap", "the design has no offsets left")
+        _leave_undone(machine, mm, start, old_len, new, new_len, True, False)
+        return
+    anon_pgoff = vma.anon_pgoff + delta if vma.faulted else new
+    area = Area(mm, new, new + new_len, vma.flags, vma.file, pgoff, anon_pgoff, copied=vma)
+    target = machine.merger.copied(area)
+    if target is None:
+        target = _new_vma(machine, area, faulted=vma.faulted)
+    if target.start <= start < target.end:
+        vma = target  # an unfaulted source may have been merged into its own copy (copy_vma)
+    assert not (fresh and target.faulted and vma is target and mm.table.gather(np.arange(start, start + old_len)).any())
+    _move_ptes(machine, vma, target, start, new, old_len)
+    if not dontunmap:
+        unmap_range(machine, mm, start, start + old_len)
+    else:
+        vma.flags &= ~LOCKED
+        if target is not vma and start == vma.start and start + old_len == vma.end and vma.faulted:
+            vma.faulted = False
+            strategy.dropped(vma)
+    if target.flags & LOCKED and new_len > old_len:
+        _populate(machine, mm, new + old_len, new + new_len)
+
+
+def _move_ptes(machine, vma, target, start, new, length):
+    mm, frames, strategy = vma.mm, machine.frames, machine.strategy
+    shift = new - start
+    for page, entries in list(mm.table.spans(start, start + length)):
+        if not entries.any():
+            continue
+        offset = 0
+        for _, to in mm.table.make(page + shift, page + shift + len(entries)):
+            to[:] = entries[offset:offset + len(to)]
+            offset += len(to)
+        at = np.flatnonzero(entries >= FIRST)
+        moved = entries[at].copy()
+        entries[:] = 0
+        if len(moved):
+            machine.touched.append(moved)
+            anonymous = (frames.flags[moved] & ANON) != 0
+            if anonymous.any():
+                strategy.moved(target, moved[anonymous], page + at[anonymous], page + shift + at[anonymous])
+            if not anonymous.all():
+                strategy.file_moved(target, moved[~anonymous], page + at[~anonymous], page + shift + at[~anonymous])
+    if vma.flags & NONLINEAR:
+        for page in [page for page in mm.nonlinear if start <= page < start + length]:
+            mm.nonlinear[page + shift] = mm.nonlinear.pop(page)
+
+
+# -- remap_file_pages ----------------------------------------------------------------------------------------------
+
+
+def remap_file_pages(machine, event):
+    """Shows other pages of a shared mapping's file in a range: nonlinear before 4.0, by new vmas since."""
+    mm = machine.mm_of(event.pid)
+    start, end = _range(machine, event, may_be_empty=False)
+    for low, high in _pieces(machine, mm, start, end, "remap_file_pages"):
+        vma = mm.find(low)
+        if not vma.flags & SHARED or vma.file is None:
+            raise InputError("only a shared mapping of a file can be remapped", field="addr")
+        pgoff = event.pgoff + low - start
+        if machine.kernel.remap_file_pages_is_emulated:
+            _remap_emulated(machine, mm, vma, low, high, pgoff)
+        else:
+            _remap_nonlinear(machine, mm, vma, low, high, pgoff)
+
+
+def _remap_emulated(machine, mm, vma, start, end, pgoff):
+    # mm/mmap.c:remap_file_pages, 6.1: the range may span vmas of the same file and flags
+    file, flags = vma.file, vma.flags
+    for each in mm.overlapping(start, end):
+        if each.file is not file or each.flags != flags:
+            raise InputError("the range holds different mappings (EINVAL)", field="len")
+    # do_mmap with MAP_SHARED | MAP_FIXED and the old protection: other flags are made anew
+    file.vmas += 1  # keeps a shared anonymous object while its last vma is replaced
+    unmap_range(machine, mm, start, end)
+    map_area(machine, mm, start, end, flags & (ACCESS | SHARED | LOCKED), file, pgoff)
+    file.vmas -= 1
+    _populate(machine, mm, start, end)
+
+
+def _remap_nonlinear(machine, mm, vma, start, end, pgoff):
+    # mm/fremap.c:sys_remap_file_pages, 2.6.11
+    if end > vma.end:
+        raise InputError("the range must lie in one mapping (EINVAL)", field="len")
+    linear = vma.pgoff + start - vma.start == pgoff
+    if not linear and not vma.flags & NONLINEAR:
+        vma.flags |= NONLINEAR
+        machine.strategy.made_nonlinear(vma)
+    faults.zap(machine, vma, start, end)
+    for page in range(start, end):
+        if vma.flags & NONLINEAR:
+            mm.nonlinear[page] = pgoff + page - start
+    if vma.flags & ACCESS:
+        faults.touch(machine, vma, start, end, False)
