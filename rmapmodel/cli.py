@@ -294,13 +294,23 @@ def generate(args):
     if args.list:
         if args.workload or args.parameters or args.output:
             raise InputError("--list goes alone")
-        print(workloads.listing())
+        print(_listing(workloads.WORKLOADS))
         return
     if not args.workload or not args.output:
         raise InputError("generate wants a WORKLOAD and -o TRACE (or --list)")
-    header, events = workloads.generate(args.workload, **workloads.parse_params(args.parameters, args.workload))
+    header, events = workloads.generate(args.workload, **workloads.parse_params(args.parameters))
     count = write(args.output, header, events)
     print(f"{args.output}: {count} events")
+
+
+def _listing(workloads):
+    lines = []
+    for name, workload in workloads.items():
+        lines += [f"{name}: {workload.about}", f"    {workload.source}",
+                  f"    kernel of the claim: {workload.kernel or 'any'}; arch {workload.arch.name}"]
+        lines += [f"    -p {key}={default}  ({kind.__name__}) {meaning}"
+                  for key, (kind, default, meaning) in workload.parameters.items()]
+    return "\n".join(lines)
 
 
 def report(args):

@@ -1,4 +1,4 @@
-"""What the indexes share: nodes with a key interval, and the view a search works on."""
+"""What the indexes share: nodes with a key interval, and a search for many points at once."""
 
 import numpy as np
 
@@ -13,14 +13,38 @@ class Node:
         self.prev = self.next = self.order = None
 
 
+class Search:
+    """One search for each of an ascending array of points, all at the same time.
+
+    Iterating yields (position, entry, low, high) in the order of the structure: `entry` overlaps points[low:high] and is
+    the position-th entry of all. Whoever iterates stops the search for a point by writing a position into `ended`,
+    which holds -1 until then.
+    """
+
+    def __init__(self, index, points):
+        self.index, self.points = index, points
+        self.ended = np.full(len(points), -1, np.int64)
+
+    def __iter__(self):
+        nodes, starts, lasts = self.index.view()
+        low = np.searchsorted(self.points, starts, "left")
+        high = np.searchsorted(self.points, lasts, "right")
+        hits = np.flatnonzero(high > low)
+        for position, a, b in zip(hits.tolist(), low[hits].tolist(), high[hits].tolist()):
+            yield position, nodes[position].entry, a, b
+
+    def nodes_touched(self, examined):
+        """Nodes touched for each point, where `examined` entries were."""
+        return self.index.nodes_of(examined)
+
+
 class Index:
     """A set of intervals. `insert` puts a node behind its equals, `insert_after` beside another, `remove` takes it out.
 
-    `scan(points)` yields what a search for each of the ascending `points` meets, in the order of the structure.
+    `ordered` says whether a search reports only overlapping entries (a tree) or meets every one (a list).
     """
 
-    ordered = False
-    """Whether a search reports only overlapping entries (a tree) or meets every one (a list)."""
+    ordered = True
 
     def __init__(self):
         self._view = None
@@ -37,14 +61,9 @@ class Index:
                           np.fromiter((node.last for node in nodes), np.int64, count))
         return self._view
 
-    def scan(self, points):
-        """Yields (position, entry, low, high): `entry` overlaps points[low:high] and is the position-th of all."""
-        nodes, starts, lasts = self.view()
-        low = np.searchsorted(points, starts, "left")
-        high = np.searchsorted(points, lasts, "right")
-        hits = np.flatnonzero(high > low)
-        for position, a, b in zip(hits.tolist(), low[hits].tolist(), high[hits].tolist()):
-            yield position, nodes[position].entry, a, b
+    def search(self, points):
+        """A Search for ascending points."""
+        return Search(self, points)
 
     def overlaps(self, points):
         """How many entries overlap each of the `points`; cost O((n + points) log n)."""

@@ -21,11 +21,9 @@ class IntervalTree(Index):
     >>> a, b = tree.insert("a", 5, 9), tree.insert("b", 0, 5)
     >>> list(tree)
     ['b', 'a']
-    >>> [(entry, low, high) for _, entry, low, high in tree.scan(np.array([5, 7]))]
+    >>> [(entry, low, high) for _, entry, low, high in tree.search(np.array([5, 7]))]
     [('b', 0, 1), ('a', 0, 2)]
     """
-
-    ordered = True
 
     def __init__(self):
         super().__init__()
@@ -69,10 +67,9 @@ class IntervalTree(Index):
         self._age += SPACING
         self._put(node, (start, self._age))
 
-    def nodes_searched(self, examined):
+    def nodes_of(self, examined):
         """How many tree nodes a search touched that examined so many entries; arrays work too."""
-        descent = int(len(self._list)).bit_length()
-        return descent + np.maximum(examined - 1, 0)
+        return len(self._list).bit_length() + np.maximum(examined - 1, 0)
 
     def _put(self, node, key):
         at = bisect_left(self._keys, key)

@@ -12,6 +12,8 @@ class LinkedList(Index):
     ['b', 'a']
     """
 
+    ordered = False
+
     def __init__(self):
         super().__init__()
         self._count = 0
@@ -50,7 +52,7 @@ class LinkedList(Index):
         node.start, node.last = start, last
         self._changed()
 
-    def nodes_searched(self, examined):
+    def nodes_of(self, examined):
         """How many list nodes a search touched that examined so many entries."""
         return examined
 

@@ -1,6 +1,5 @@
 """`anon_vma`: per-vma tracking, Linux 2.6.7 to 2.6.33."""
 
-from ..index import make_index
 from ..vm.vma import ACCESS
 from .base import Strategy, register
 from .search import search
@@ -27,7 +26,7 @@ class AnonVmaStrategy(Strategy):
     name = "anon_vma"
     objects = ("anon_vma",)
     embeds = {"vma": ("pointer", "list_head"), "page": ("int",)}
-    default_index = ("list", "interval_tree")
+    default_index = ("list", "prio_tree")
 
     def attach(self, machine):
         super().attach(machine)
@@ -50,7 +49,7 @@ class AnonVmaStrategy(Strategy):
         if anon is None:
             self.ledger.alloc("anon_vma")
             self.made += 1
-            anon = self.anon_vmas[self.made] = AnonVma(self.made, make_index(self.anon_index))
+            anon = self.anon_vmas[self.made] = AnonVma(self.made, self.make_index())
         self.join(vma, anon)
 
     def mergeable_anon_vma(self, vma):

@@ -1,6 +1,5 @@
 """`anon_vma_chain`: an anon_vma per process and vma, linked to its ancestors', Linux 2.6.34 to today."""
 
-from ..index import make_index
 from ..vm.vma import ACCESS
 from .base import Strategy, register
 from .search import search
@@ -49,7 +48,7 @@ class AnonVmaChainStrategy(Strategy):
         self.reverses_on_clone = since(7, 0)
 
     def shipped_index(self):
-        return ("interval_tree", "interval_tree") if self.kernel.since(3, 7) else ("list", "interval_tree")
+        return ("interval_tree", "interval_tree") if self.kernel.since(3, 7) else ("list", "prio_tree")
 
     def attach(self, machine):
         super().attach(machine)
@@ -80,7 +79,7 @@ class AnonVmaChainStrategy(Strategy):
         """A new anon_vma, alone."""
         self.ledger.alloc("anon_vma")
         self.made += 1
-        anon = self.anon_vmas[self.made] = AnonVma(self.made, make_index(self.anon_index))
+        anon = self.anon_vmas[self.made] = AnonVma(self.made, self.make_index())
         return anon
 
     def chain(self, vma, anon_vma, head=False):

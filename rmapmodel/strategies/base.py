@@ -49,10 +49,14 @@ class Strategy:
     def __init__(self, kernel, index=None, arch="x86_64"):
         self.kernel, self.arch = kernel, arch
         self.anon_index, self.file_index = (index, index) if index else self.shipped_index()
-        make_index(self.anon_index), make_index(self.file_index)
+        self.make_index(self.anon_index), self.make_index(self.file_index)
         self.ledger = Ledger(self.objects, self.embeds, arch, kernel.version)
         self.machine = self.frames = None
         self.files = FilePages(self)
+
+    def make_index(self, name=None):
+        """An empty search structure: the anonymous side's, or the one named."""
+        return make_index(name or self.anon_index, self.arch)
 
     def shipped_index(self):
         """The (anonymous, file) search structures the design was proposed or shipped with in this kernel."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..index import make_index
+from ..index.base import Search
 from ..vm.frames import FIRST
 from ..vm.vma import NONLINEAR, PAGE, SHARED
 from .search import search
@@ -23,8 +23,8 @@ class FilePages:
         file = vma.file
         if file.index is None:
             kind = self.strategy.file_index
-            file.index = (make_index(kind), make_index(kind)) if kind == "list" else (make_index(kind),)
-            file.nonlinear = make_index("list")
+            file.index = tuple(self.strategy.make_index(kind) for _ in range(2 if kind == "list" else 1))
+            file.nonlinear = self.strategy.make_index("list")
         if vma.flags & NONLINEAR:
             return file.nonlinear
         return file.index[-1] if vma.flags & SHARED else file.index[0]
@@ -113,17 +113,24 @@ class InTurn:
         for tree in self.trees:
             yield from tree
 
-    def scan(self, points):
-        """What each tree's scan yields, positions counted through."""
-        before = 0
-        for tree in self.trees:
-            for position, entry, low, high in tree.scan(points):
-                yield before + position, entry, low, high
-            before += len(tree)
+    def search(self, points):
+        """A search of each list in turn, positions counted through."""
+        return SearchInTurn(self, points)
 
-    def nodes_searched(self, examined):
+    def nodes_of(self, examined):
         """One node for each entry examined."""
         return examined
+
+
+class SearchInTurn(Search):
+    """A search of lists one after another."""
+
+    def __iter__(self):
+        before = 0
+        for tree in self.index.trees:
+            for position, entry, low, high in tree.search(self.points):
+                yield before + position, entry, low, high
+            before += len(tree)
 
 
 def _of_file(vma):

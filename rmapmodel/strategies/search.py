@@ -17,8 +17,9 @@ def search(strategy, walk, at, tree, place, log=None):
     points = strategy.frames.index[frames]
     count = len(at)
     found, seen = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    ended, left = np.full(count, -1, np.int64), count
-    entries = tree.scan(points) if log is None else _logged(tree, points, place, log)
+    looking = tree.search(points)
+    ended, left = looking.ended, count
+    entries = looking if log is None else _logged(tree, looking, place, log)
     for position, entry, low, high in entries:
         vma, offset = place(entry)
         shift, table, number = vma.start - offset, vma.mm.table, vma.mm.number
@@ -58,7 +59,7 @@ def search(strategy, walk, at, tree, place, log=None):
         examined, candidates = seen, tree.overlaps(points)
     else:
         examined, candidates = np.where(ended >= 0, ended + 1, len(tree)), len(tree)
-    nodes = tree.nodes_searched(examined)
+    nodes = looking.nodes_touched(examined)
     walk.examined[at] += examined
     walk.candidates[at] += candidates
     walk.nodes[at] += nodes
@@ -66,14 +67,16 @@ def search(strategy, walk, at, tree, place, log=None):
     return examined, nodes, found
 
 
-def _logged(tree, points, place, log):
-    """Like tree.scan for one point, and logs the entries of a list that the walk passes without a look at a pte."""
-    hits = {position: (position, entry, low, high) for position, entry, low, high in tree.scan(points)}
-    for position, entry in enumerate(tree):
-        if position in hits:
-            yield hits[position]
-        elif not tree.ordered:
-            _note(log, place(entry)[0], None, None)
+def _logged(tree, looking, place, log):
+    """The search for one point, which also logs the entries of a list that it passes without a look at a pte."""
+    entries, passed = iter(tree), 0
+    for position, entry, low, high in looking:
+        if not tree.ordered:
+            for _ in range(position - passed):
+                _note(log, place(next(entries))[0], None, None)
+            next(entries)
+            passed = position + 1
+        yield position, entry, low, high
 
 
 def _note(log, vma, page, hit):

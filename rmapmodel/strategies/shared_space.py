@@ -1,6 +1,5 @@
 """`shared_space`: one address_space per exec, shared across fork: the proposal that started the project."""
 
-from ..index import make_index
 from .base import Strategy, register
 from .search import search
 
@@ -28,7 +27,7 @@ class SharedSpaceStrategy(Strategy):
     name = "shared_space"
     objects = ("address_space",)
     embeds = {"vma": ("pointer", "pointer", "pointer", "pointer", "long"), "mm": ("pointer",), "page": ("int",)}
-    default_index = ("interval_tree", "interval_tree")
+    default_index = ("prio_tree", "prio_tree")
 
     def attach(self, machine):
         super().attach(machine)
@@ -39,7 +38,7 @@ class SharedSpaceStrategy(Strategy):
     def mm_made(self, mm):
         self.ledger.alloc("address_space")
         self.made += 1
-        mm.anon = self.spaces[self.made] = Space(self.made, make_index(self.anon_index))
+        mm.anon = self.spaces[self.made] = Space(self.made, self.make_index())
         mm.anon.mms = 1
 
     def mm_forked(self, child, parent):

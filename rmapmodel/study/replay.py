@@ -134,3 +134,24 @@ def line_of_peak(trace, options, strategy):
         if machine.mappings > best:
             best, at = machine.mappings, line
     return at
+
+
+def summary(result):
+    """A replay's result as lines for a terminal."""
+    peak, reclaim = result["peak"], result["reclaim"]
+    lines = [f"{result['strategy']} ({result['index']}), {result['arch']}, kernel {result['kernel']}: "
+             f"{result['events']} events, {len(result['processes'])} processes at the end", "",
+             f"{'structure':20} {'at the end':>12} {'bytes':>12} {'at its peak':>12}"]
+    for kind, count in result["objects"].items():
+        lines.append(f"{kind:20} {count:12} {result['bytes'][kind]:12} {peak['objects'][kind]:12}")
+    lines += ["", f"added by the design: {result['bytes_design']['now']} bytes, {result['bytes_design']['peak']} at the "
+                  f"peak; mappings at the peak: {peak['mappings']}"]
+    if reclaim["pages"]:
+        lines += ["", f"reclaim walked {reclaim['pages']} pages with {reclaim['mappings']} mappings"]
+        lines += [f"  {name.replace('_', ' '):16} {reclaim[name]:14} {reclaim[name] / reclaim['mappings']:12.2f} a mapping"
+                  for name in reclaim if name not in ("pages", "mappings")]
+    for what in result["refused"]:
+        follows = f" (follows from line {what['because']})" if what["because"] else ""
+        lines.append(f"refused: line {what['line']} {what['op']}: {what['reason']}{follows}")
+    lines += [f"not in the recording: {what}" for what in result["missing"]]
+    return "\n".join(lines)
