@@ -11,10 +11,13 @@ def search(strategy, walk, at, tree, place, log=None):
     `place(entry)` gives (vma, offset): the vma and the offset of its start in the tree's key space. A walk that stops
     early ends with the frame's last mapping; one that does not visits every entry (a list) or every overlapping one (a
     tree). Cost: a handful of numpy calls for each entry that overlaps a frame still looked for. Returns arrays beside
-    `at`: entries examined, nodes touched, mappings found.
+    `at`: entries examined, nodes touched, mappings found (numbers where all are alike).
     """
-    frames, wanted = walk.frames[at], walk.mapcount[at]
+    frames = walk.frames[at]
     points = strategy.frames.index[frames]
+    if len(tree) == 1 and log is None and _found_in_only(walk, at, tree, place, frames, points):
+        return 1, 1, 1
+    wanted = walk.mapcount[at]
     count = len(at)
     found, seen = np.zeros(count, np.int64), np.zeros(count, np.int64)
     looking = tree.search(points)
@@ -65,6 +68,20 @@ def search(strategy, walk, at, tree, place, log=None):
     walk.nodes[at] += nodes
     walk.locks[at] += 1
     return examined, nodes, found
+
+
+def _found_in_only(walk, at, tree, place, frames, points):
+    """The walk where one vma is all there is and maps every page: most walks; False if it is not so."""
+    vma, offset = place(next(iter(tree)))
+    if points[0] < offset or points[-1] >= offset + vma.pages:
+        return False
+    pages = points + (vma.start - offset)
+    if (vma.mm.table.gather(pages) != frames).any() or (walk.mapcount[at] != 1).any():
+        return False
+    walk.found(frames, vma.mm.number, pages)
+    for part in (walk.examined, walk.candidates, walk.nodes, walk.ptes, walk.locks, walk.pt_locks):
+        part[at] += 1
+    return True
 
 
 def _logged(tree, looking, place, log):

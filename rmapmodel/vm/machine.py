@@ -13,6 +13,7 @@ from .budget import Budget
 from .frames import FIRST, Frames, Swap
 from .kernel import DEFAULT, Kernel
 from .merge import Merger
+from .pagetable import LEAF
 from .vma import PAGE, SHARED, File, Mm, prot_text
 
 TASK_SIZE = {"x86_64": (1 << 47) - 4096, "i386": 3 << 30}
@@ -139,21 +140,20 @@ class Machine:
 
         `frames` restricts it to those; cost: one pass over every page table.
         """
-        wanted = None
+        leaves = [(mm.number, number * LEAF, leaf) for mm in self.mms.values() for number, leaf in mm.table.leaves.items()]
+        if not leaves:
+            return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)
+        owner, base, entries = zip(*leaves)
+        entries = np.concatenate(entries)
+        at = np.flatnonzero(entries >= FIRST)
+        frame = entries[at]
         if frames is not None:
             wanted = np.zeros(self.frames.used, np.bool_)
             wanted[frames] = True
-        parts = []
-        for mm in self.mms.values():
-            for number, leaf in mm.table.leaves.items():
-                at = np.flatnonzero(leaf >= FIRST)
-                if wanted is not None:
-                    at = at[wanted[leaf[at]]]
-                if len(at):
-                    parts.append((leaf[at], np.full(len(at), mm.number, np.int32), at + number * 512))
-        if not parts:
-            return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)
-        frame, mm, page = (np.concatenate(column) for column in zip(*parts))
+            kept = wanted[frame]
+            at, frame = at[kept], frame[kept]
+        leaf = at // LEAF
+        mm, page = np.array(owner, np.int32)[leaf], np.array(base, np.int64)[leaf] + at % LEAF
         order = np.lexsort((page, mm, frame))
         return frame[order], mm[order], page[order]
 
@@ -195,23 +195,24 @@ class Machine:
         self.refused.append({"line": self.line, "op": op, "reason": reason, "because": because})
 
     def check(self, frames=None):
-        """Raises AssertionError unless the page tables, mapcounts and the strategy's walk agree.
+        """Raises AssertionError unless page tables, mapcounts, the strategy's walk and its objects agree.
 
-        Every resident frame, or only `frames`; cost: one pass over the page tables and one walk a frame.
+        Every resident frame; with `frames` only those, and not the objects. Cost: one pass over the page tables, one walk
+        a frame, and without `frames` one pass over the design's structures.
         """
         frame, mm, page = self.truth(frames)
-        counts = np.bincount(frame, minlength=self.frames.used)[:self.frames.used]
-        checked = np.unique(frame)
-        assert (self.frames.mapcount[checked] == counts[checked]).all(), "mapcounts differ from the page tables"
-        assert frames is not None or self.mappings == len(frame), "the count of mappings differs from the page tables"
-        if frames is None:
-            for each in self.mms.values():
-                present = sum(int((leaf >= FIRST).sum()) for leaf in each.table.leaves.values())
-                assert each.rss == present, "rss differs from the page table"
+        checked, counts = np.unique(frame, return_counts=True)
+        assert (self.frames.mapcount[checked] == counts).all(), "mapcounts differ from the page tables"
         found = self.strategy.walk(checked).mappings()
         for name, truth, walked in zip(("frame", "mm", "page"), (frame, mm, page), found):
             assert len(truth) == len(walked), f"the walk finds {len(walked)} mappings of {len(truth)}"
             assert (truth == walked).all(), f"the walk finds another {name} than the page tables hold"
+        if frames is not None:
+            return
+        assert self.mappings == len(frame), "the count of mappings differs from the page tables"
+        numbers, present = np.unique(mm, return_counts=True)
+        rss = dict(zip(numbers.tolist(), present.tolist()))
+        assert all(each.rss == rss.get(number, 0) for number, each in self.mms.items()), "rss differs from the page table"
         census, counted = self.strategy.census(), self.ledger.alive()
         assert census == counted, f"objects counted {counted}, found in the structures {census}"
 

@@ -40,9 +40,13 @@ class PageTable:
 
     def gather(self, pages):
         """The entries at an ascending array of page numbers, 0 where there is no leaf; cost O(pages)."""
-        out = np.zeros(len(pages), np.int32)
         if not len(pages):
-            return out
+            return np.zeros(0, np.int32)
+        first = int(pages[0]) // LEAF
+        if int(pages[-1]) // LEAF == first:
+            leaf = self.leaves.get(first)
+            return np.zeros(len(pages), np.int32) if leaf is None else leaf[pages - first * LEAF]
+        out = np.zeros(len(pages), np.int32)
         numbers = pages // LEAF
         cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(pages)]
         for low, high in zip(cuts, cuts[1:]):
