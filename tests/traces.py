@@ -2,20 +2,14 @@
 
 from rmapmodel.events import Header
 from rmapmodel.study.replay import Options, replay
+from rmapmodel.trace.memory import InMemory
 
 
-class InMemory:
-    """A trace that never was a file."""
-
-    path = "memory"
-
-    def __init__(self, events, header=None):
-        self.events, self.header = list(events), header or Header(version=1)
-
-    def __iter__(self):
-        return iter(enumerate(self.events, 1))
+def in_memory(events, header=None):
+    """A trace of these events."""
+    return InMemory(header or Header(version=1), events, "memory")
 
 
 def run(events, strategy="anon_vma_chain", after=None, **options):
     """The Run of a list of events."""
-    return replay(InMemory(events), strategy, Options(**options), after=after)
+    return replay(in_memory(events), strategy, Options(**options), after=after)

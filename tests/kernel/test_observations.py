@@ -35,7 +35,7 @@ def test_vmas_pages_and_objects_are_the_kernels(observations):
         assert result["objects"] == row["objects"], row["seed"]
 
 
-@pytest.mark.parametrize("wrong", ["6.17", "6.10", "6.6", "5.10", "2.6.34"])
+@pytest.mark.parametrize("wrong", ["6.15", "6.10", "6.6", "5.10", "2.6.34"])
 def test_the_merge_rules_of_another_kernel_are_told_apart(observations, wrong):
     """The observations are strong enough to notice: some trace ends differently under other rules."""
     differing = 0

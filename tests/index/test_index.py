@@ -1,0 +1,150 @@
+"""The search structures: what they report, in which order, and how many nodes they touch."""
+
+import random
+
+import numpy as np
+import pytest
+
+from rmapmodel.errors import InputError
+from rmapmodel.index import INDEXES, make_index
+
+
+def reported(index, point):
+    return [entry for _, entry, _, _ in index.search(np.array([point]))]
+
+
+def well_formed(tree):
+    """Heap by last page (ties by first) and radix by first, as lib/prio_tree.c keeps them."""
+    def visit(node, parent, mask, low, by_size):
+        if node is None:
+            return 0
+        assert node.parent is parent and node.members
+        assert all((m.start, m.last) == (node.start, node.last) and m.order is node for m in node.members)
+        if parent is not None:
+            assert (parent.last, -parent.start) > (node.last, -node.start)
+        below = visit(node.left, node, None, None, None) + visit(node.right, node, None, None, None)
+        return below + len(node.members)
+    assert visit(tree._root, None, None, None, None) == len(tree)
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_random_operations_report_what_a_search_of_everything_finds(name):
+    for seed in range(60):
+        rng, index, nodes = random.Random(seed), make_index(name), []
+        for step in range(120):
+            roll = rng.random()
+            start = rng.randrange(1 << rng.choice([3, 8, 20]))
+            last = start + rng.randrange(1 << rng.choice([0, 2, 5]))
+            if nodes and roll < .2:
+                index.remove(nodes.pop(rng.randrange(len(nodes))))
+            elif nodes and roll < .35:
+                index.move(rng.choice(nodes), start, last)
+            elif nodes and roll < .55:
+                other = rng.choice(nodes)
+                nodes.append(index.insert_after(step, other.start, other.last, other))
+            else:
+                nodes.append(index.insert(step, start, last))
+            assert len(index) == len(nodes) == len(list(index))
+            if name == "prio_tree":
+                well_formed(index)
+            points = np.sort(np.array([rng.randrange(1 << rng.choice([4, 9, 20])) for _ in range(4)]))
+            found = {at: [] for at in range(4)}
+            for _, entry, low, high in index.search(points):
+                for at in range(low, high):
+                    found[at].append(entry)
+            for at, point in enumerate(points.tolist()):
+                assert sorted(found[at]) == sorted(n.entry for n in nodes if n.start <= point <= n.last)
+            assert index.overlaps(points).tolist() == [len(found[at]) for at in range(4)]
+
+
+def test_list_order_is_that_of_linking():
+    rows = make_index("list")
+    a = rows.insert("a", 0, 9)
+    rows.insert("b", 0, 9, head=True)
+    rows.insert_before("c", 0, 9, a)
+    rows.insert_after("d", 0, 9, a)
+    assert list(rows) == ["b", "c", "a", "d"]
+    rows.move(a, 3, 4)
+    assert list(rows) == ["b", "c", "a", "d"] and reported(rows, 0) == ["b", "c", "d"]
+
+
+def test_interval_tree_order_is_start_then_age_and_a_move_is_a_new_birth():
+    tree = make_index("interval_tree")
+    a, b = tree.insert("a", 5, 9), tree.insert("b", 5, 9)
+    tree.insert("c", 0, 9)
+    assert list(tree) == ["c", "a", "b"]
+    tree.move(a, 5, 9)
+    assert list(tree) == ["c", "b", "a"]
+    tree.insert_after("d", 5, 9, b)
+    assert list(tree) == ["c", "b", "d", "a"]
+    for child in range(300):  # a fork server: each child right behind the parent
+        tree.insert_after(child, 5, 9, b)
+    assert list(tree) == ["c", "b", *reversed(range(300)), "d", "a"]
+
+
+def test_interval_tree_counts_the_descent_and_each_node_reported():
+    tree = make_index("interval_tree")
+    for n in range(7):
+        tree.insert(n, 0, 9)
+    assert tree.nodes_of(np.array([1, 3, 0])).tolist() == [3, 5, 3]
+
+
+def test_prio_tree_keeps_equal_intervals_on_one_node():
+    """Order: the tree's node, then its vm_set, new members last; beside a member, right behind it."""
+    tree = make_index("prio_tree")
+    a = tree.insert("a", 4, 7)
+    b = tree.insert_after("b", 4, 7, a)
+    c = tree.insert_after("c", 4, 7, a)
+    tree.insert_after("d", 4, 7, b)
+    assert reported(tree, 5) == ["a", "b", "d", "c"]
+    tree.remove(a)
+    assert reported(tree, 5) == ["b", "d", "c"]
+    tree.remove(c)
+    assert reported(tree, 5) == ["b", "d"]
+
+
+def test_prio_tree_visits_few_nodes_for_a_stab():
+    """Molnar's mappings: 4096 one-page intervals; height is bounded by the index bits (thread.md 2.6)."""
+    tree = make_index("prio_tree", "i386")
+    for n in range(4096):
+        tree.insert(n, 4095 - n, 4095 - n)
+    points = np.arange(4096)
+    search = tree.search(points)
+    assert sum(high - low for _, _, low, high in search) == 4096
+    assert search.nodes_touched(None).max() <= 13
+
+
+def test_prio_tree_shape_of_a_worked_example():
+    """Inserted by hand after lib/prio_tree.c: the larger heap index above, radix bits below.
+
+        (0,7)            index bits 3: bit 2 of the first page decides below the root
+        /    \\
+     (1,2)  (4,6)        1 = 001, 4 = 100
+             \\
+             (6,6)       6 = 110: bit 2 right of the root, bit 1 right of (4,6)
+    """
+    tree = make_index("prio_tree")
+    for start, last in ((1, 2), (4, 6), (0, 7), (6, 6)):
+        tree.insert((start, last), start, last)
+    shape = lambda node: node and ((node.start, node.last), shape(node.left), shape(node.right))
+    assert shape(tree._root) == ((0, 7), ((1, 2), None, None), ((4, 6), None, ((6, 6), None, None)))
+    assert list(tree) == [(0, 7), (1, 2), (4, 6), (6, 6)]
+    search = tree.search(np.array([2, 6]))
+    assert [entry for _, entry, _, _ in search] == [(0, 7), (1, 2), (4, 6), (6, 6)]
+    assert search.nodes_touched(None).tolist() == [2, 3]
+
+
+def test_an_early_end_stops_the_count():
+    tree = make_index("prio_tree")
+    for start, last in ((0, 7), (1, 6), (2, 5)):
+        tree.insert((start, last), start, last)
+    search = tree.search(np.array([3]))
+    for _, entry, _, _ in search:
+        search.ended[0] = 0
+        break
+    assert search.nodes_touched(None).tolist() == [1]
+
+
+def test_unknown_index():
+    with pytest.raises(InputError, match="hash"):
+        make_index("hash")
