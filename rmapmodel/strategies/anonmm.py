@@ -173,6 +173,8 @@ class AnonMmStrategy(Strategy):
 
     def _probe(self, walk, places, mm, which, pages, found, log):
         """Looks at one pte of `mm` for each of the frames `which`."""
+        if not len(which):
+            return
         order = which[np.argsort(pages[which], kind="stable")]
         frames = walk.frames[places]
         hit = mm.table.gather(pages[order]) == frames[order]
@@ -182,7 +184,7 @@ class AnonMmStrategy(Strategy):
         found[order[hit]] += 1
         if log is not None:
             log.append({"visits": "anonmm", "number": mm.anon.number, "mm": mm.number, "pids": sorted(mm.users),
-                        "address": int(pages[order[0]]) * PAGE if len(order) else None,
+                        "address": int(pages[order[0]]) * PAGE,
                         "outcome": "maps it" if hit.any() else "does not map it"})
 
     def referenced(self, walk):

@@ -1,6 +1,7 @@
 """Compare: one trace under several designs and kernels, as a tidy DataFrame with the truth as the last row."""
 
 import dataclasses
+import textwrap
 
 import pandas as pd
 
@@ -62,14 +63,23 @@ def as_json(frame):
     return {"schema": SCHEMA, "rows": rows}
 
 
-COLUMNS = (  # heading, unit-bearing name of the column, how it is made
-    ("strategy", lambda row: row.strategy), ("kernel", lambda row: row.kernel), ("index", lambda row: row["index"]),
-    ("vmas", lambda row: _count(row.vmas)), ("objects", lambda row: _objects(row.objects)),
-    ("KiB added", lambda row: "" if pd.isna(row.design_bytes) else f"{row.design_bytes / 1024:.1f}"),
-    ("pages", lambda row: _count(row.pages)), ("mappings", lambda row: _count(row.mappings)),
-    ("visits", lambda row: _count(row.vmas_examined)), ("per mapping", lambda row: _ratio(row)),
-    ("refused", lambda row: _count(row.refused)),
-)
+COLUMNS = {  # heading: how a cell is made of a row
+    "strategy": lambda row: row.strategy,
+    "kernel": lambda row: row.kernel,
+    "index": lambda row: row["index"],
+    "objects": lambda row: _objects(row.objects),
+    "vmas": lambda row: _count(row.vmas),
+    "KiB added": lambda row: "" if pd.isna(row.design_bytes) else f"{row.design_bytes / 1024:.1f}",
+    "pages": lambda row: _count(row.pages),
+    "mappings": lambda row: _count(row.mappings),
+    "visits": lambda row: _count(row.vmas_examined),
+    "per mapping": lambda row: _ratio(row),
+    "refused": lambda row: _count(row.refused),
+}
+WORDS = ("strategy", "kernel", "index", "objects")
+MAIL = {"strategy": "strategy", "kernel": "kernel", "vmas": "vmas", "KiB added": "KiB", "mappings": "mappings",
+        "visits": "visits", "per mapping": "per map"}
+"""The columns of a table for a mail, and their shorter headings."""
 
 
 def _count(value):
@@ -84,54 +94,43 @@ def _objects(objects):
     return " ".join(f"{kind}:{count}" for kind, count in objects.items()) if isinstance(objects, dict) else ""
 
 
-def cells(frame, without=()):
-    """The comparison as text: (headings, rows of strings)."""
-    columns = [(name, make) for name, make in COLUMNS if name not in without]
-    return [name for name, _ in columns], [[make(row) for _, make in columns] for _, row in frame.iterrows()]
+def _cells(frame, columns):
+    return [[COLUMNS[name](row) for name in columns] for _, row in frame.iterrows()]
+
+
+def _aligned(columns, headings, rows, gap="  "):
+    table = [headings, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
+    return [gap.join(cell.ljust(width) if name in WORDS else cell.rjust(width)
+                     for name, cell, width in zip(columns, row, widths)).rstrip() for row in table]
 
 
 def as_text(frame, width=None):
     """A plain table with aligned columns; `width` 72 gives the narrow one for a mail (format lkml)."""
     if width is None:
-        return aligned(*cells(frame))
-    same_kernel = frame.kernel[:-1].nunique() == 1
-    left_out = ("index", "objects", "refused") + (("kernel",) if same_kernel else ())
-    head, rows = cells(frame, left_out)
-    lines = [aligned(head, rows), ""]
-    lines += [f"{row.strategy}{'' if same_kernel else ' ' + row.kernel} ({row['index']}): {_objects(row.objects) or '-'}"
-              + (f"; {int(row.refused)} refused" if row.refused else "")
-              for _, row in frame[:-1].iterrows()]
-    if same_kernel:
-        lines += ["", f"Rules of kernel {frame.kernel.iloc[0]}. vmas, objects and KiB at their peak; visits: what walks"]
-    else:
-        lines += ["", "vmas, objects and KiB at their peak; visits: what walks"]
-    lines += ["that stop early visit, over all reclaim events."]
-    return "\n".join(wrapped for line in lines for wrapped in _wrap(line, width))
+        columns = list(COLUMNS)
+        return "\n".join(_aligned(columns, columns, _cells(frame, columns)))
+    kernels = list(frame.kernel[:-1].unique())
+    columns = [name for name in MAIL if name != "kernel" or len(kernels) > 1]
+    lines = _aligned(columns, [MAIL[name] for name in columns], _cells(frame, columns), gap=" ")
+    lines.append("")
+    for _, row in frame[:-1].iterrows():
+        name = row.strategy if len(kernels) == 1 else f"{row.strategy} on {row.kernel}"
+        refused = f"; {int(row.refused)} events refused" if row.refused else ""
+        lines += _wrap(f"{name} ({row['index']}): {_objects(row.objects) or 'no objects'}{refused}", width)
+    rules = f"Rules of kernel {kernels[0]}. " if len(kernels) == 1 else ""
+    lines += ["", *_wrap(f"{rules}vmas, objects and KiB (added by the design) are peaks; visits are what reverse-map walks "
+                         f"that stop at the last mapping visit, over all reclaim events.", width, indent="")]
+    return "\n".join(lines)
 
 
-def _wrap(line, width):
-    while len(line) > width:
-        cut = line.rfind(" ", 0, width)
-        cut = cut if cut > 0 else width
-        yield line[:cut]
-        line = "    " + line[cut:].lstrip()
-    yield line
-
-
-def aligned(head, rows):
-    """Columns aligned with spaces, numbers to the right."""
-    table = [head, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    numeric = [all(row[i] == "" or row[i].replace(".", "", 1).isdigit() for row in rows) and i > 2
-               for i in range(len(head))]
-    return "\n".join("  ".join(cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(
-        row, widths, numeric)).rstrip() for row in table)
+def _wrap(text, width, indent="    "):
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def as_markdown(frame):
     """A table in Markdown."""
-    head, rows = cells(frame)
-    body = [head, ["---"] * len(head), *rows]
+    body = [list(COLUMNS), ["---"] * len(COLUMNS), *_cells(frame, COLUMNS)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in body)
 
 

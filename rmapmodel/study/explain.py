@@ -1,11 +1,11 @@
 """Explain: who maps one page, the structures a walk goes through, each visit in order, and a map of the mms."""
 
+import numpy as np
+
 from ..errors import InputError
 from ..vm.frames import ANON, FIRST, ZERO
 from ..vm.vma import PAGE, SHARED, prot_text
 from .replay import Options, machine_for
-
-import numpy as np
 
 SCHEMA = "rmapmodel/explain/1"
 MAP_PAGES = 64

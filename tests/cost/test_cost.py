@@ -1,12 +1,11 @@
 """Structure sizes and the ledger."""
 
+import numpy as np
 import pytest
 
 from rmapmodel.cost.ledger import Ledger, Walk
 from rmapmodel.cost.sizes import lines_of, size_of
 from rmapmodel.errors import InputError
-
-import numpy as np
 
 
 @pytest.mark.parametrize("structure, arch, version, size", [
