@@ -12,7 +12,7 @@ from rmapmodel.strategies import STRATEGIES
 from rmapmodel.study.replay import Options, machine_for
 from rmapmodel.trace import read
 from rmapmodel.trace.random_traces import random_trace
-from tests.traces import InMemory
+from tests.traces import in_memory
 
 TRACES = sorted((Path(__file__).parents[2] / "data" / "traces").glob("*.jsonl*"))
 SWAPPING = {"swapout": 3, "reclaim": 3}
@@ -20,7 +20,7 @@ KERNELS = ("7.0", "6.18.44", "6.10", "6.5", "3.10", "2.6.34", "2.6.20", "2.6.4",
 
 
 def machine(strategy, **options):
-    return machine_for(InMemory([]).header, strategy, Options(**options))
+    return machine_for(in_memory([]).header, strategy, Options(**options))
 
 
 def checked(machine, events):

@@ -143,3 +143,13 @@ def test_wipeonfork_child_starts_empty():
 def test_unmap_of_the_middle_splits_and_duplicates_every_avc():
     events = area(8) + [Fork(1, 2), Munmap(2, A + 2 * P, 2 * P)]
     assert counts(events) == (3, 2, 1 + 2 * 2)
+
+
+def test_re_use_depends_on_the_order_of_a_clone():
+    """Oldest first up to 6.19, newest first in 7.0 (14.12): this history ends 7/10/36 on a running 6.18.44."""
+    history = "1>2 -1 2>3 -3 2>4 4>5 5>6 6>7 6>8 7>9 -8 -9 7>10 4>11 -10 6>12 7>13 -5 -7 -2 12>14 11>15"
+    events = area(1)
+    for step in history.split():
+        events.append(Fork(*map(int, step.split(">"))) if ">" in step else Exit(-int(step)))
+    assert counts(events, kernel="6.18.44") == counts(events, kernel="6.19") == (7, 10, 36)
+    assert counts(events, kernel="7.0") == (7, 9, 35)

@@ -92,6 +92,14 @@ def test_chain_takes_six_addresses_and_then_seven_an_element():
         assert objects(events, "anonmm")[2] == (1 if n <= 6 else 2), n
 
 
+def test_an_address_is_chained_once():
+    events = area(1) + [Fork(1, 2)] + [Mremap(2, old, P, new, P, FIXED)
+                                       for old, new in ((A, B), (B, B + P), (B + P, B), (B, A))]
+    strategy = run(events, "anonmm").machine.strategy
+    frame = run(events, "anonmm").machine.resident()
+    assert [lengths.tolist() for lengths in strategy.chains.lengths(frame)] == [[1], [3]]  # the count, B and B + P
+
+
 def test_anonmm_looks_in_every_mm_for_a_page_of_one_child():
     """O(N) in all four page origins (thread.md 2.9): here the copy that one child made, whose own mm is tried first."""
     events = area() + star(9) + [Write(5, A, P), Fork(5, 20), Write(5, A, P), Reclaim(20, A, P)]
@@ -169,6 +177,13 @@ def test_private_file_area_is_in_both_sets():
               Munmap(1, A + 2 * P, P), Fork(1, 2), Mremap(2, A, P, B, P, FIXED), Reclaim()]
     found = done(events, "shared_space")["reclaim"]
     assert found["mappings"] == 6 and found["pages"] == 3
+
+
+def test_anonymous_pages_of_private_file_areas_are_keyed_by_address():
+    """Two copies of one page of a file: one file offset, two offsets in the space."""
+    maps = [Mmap(1, at, P, "rw-", ["private"], "lib", 8 * P) for at in (A, B)]
+    found = done([Spawn(1), *maps, Write(1, A, P), Write(1, B, P), Reclaim()], "shared_space")["reclaim"]
+    assert found["mappings"] == found["vmas_candidates"] == 2
 
 
 # -- file pages

@@ -310,6 +310,12 @@ def test_swap_slots_are_shared_until_the_last_entry_is_gone():
     assert run([*out, Exit(1), Exit(2)]).machine.swap.alive == 0
 
 
+def test_fork_makes_a_swapped_out_page_shared():
+    """The entry forgets that its page was exclusive (mm/memory.c:copy_nonpresent_pte, 6.18)."""
+    out = (S, anon(1), Write(1, A, P), Swapout(), Fork(1, 2), Read(2, A, P), Write(2, A, P), Read(1, A, P))
+    assert pages(*out) == [(0, 1, 1)]
+
+
 def test_locked_and_shared_pages_are_not_swapped_out():
     assert pages(S, anon(2), Mlock(1, A, P), Write(1, A, 2 * P), Swapout()) == [(0, 1, 1)]
     assert pages(S, Mmap(1, A, 2 * P, "rw-", SHARED), Write(1, A, 2 * P), Swapout()) == [(0, 2, 1)]
