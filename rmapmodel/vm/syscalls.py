@@ -263,7 +263,9 @@ def _advise_vmas(machine, mm, pieces, advice):
     def new_flags(vma):
         if advice == "wipeonfork" and (vma.file is not None or vma.flags & SHARED):
             raise InputError("wipeonfork is for private anonymous memory only (EINVAL)", field="advice")
-        if vma.flags & SPECIAL or (advice in ("mergeable", "unmergeable") and vma.flags & SHARED):
+        # mm/ksm.c:ksm_madvise and mm/khugepaged.c:hugepage_madvise leave such areas alone
+        if (advice in ("mergeable", "unmergeable") and vma.flags & (SHARED | SPECIAL)
+                or advice in ("hugepage", "nohugepage") and vma.flags & SPECIAL):
             return vma.flags
         return (vma.flags | setting) & ~clearing
 

@@ -153,3 +153,11 @@ def test_re_use_depends_on_the_order_of_a_clone():
         events.append(Fork(*map(int, step.split(">"))) if ">" in step else Exit(-int(step)))
     assert counts(events, kernel="6.18.44") == counts(events, kernel="6.19") == (7, 10, 36)
     assert counts(events, kernel="7.0") == (7, 9, 35)
+
+
+@pytest.mark.parametrize("kernel, visited", [("5.18", 3), ("5.19", 1)])
+def test_a_page_read_back_belongs_to_its_owner_only_if_the_entry_remembers(kernel, visited):
+    """The exclusive bit of swap entries came with 5.19; before, a page read back went to the oldest anon_vma."""
+    events = area(1) + [Fork(1, 2), Fork(1, 3), Write(2, A, P), Swapout(2), Read(2, A, P), Reclaim(2)]
+    before = run(events[:-2], kernel=kernel).result()["reclaim"]["vmas_candidates"]
+    assert run(events, kernel=kernel).result()["reclaim"]["vmas_candidates"] - before == visited
