@@ -1,4 +1,4 @@
-"""The one exception that means "your input is wrong", shown as one line with exit status 2."""
+"""The two exceptions a command shows as one line: bad input (exit status 2) and a result that fails its own check (1)."""
 
 
 class InputError(Exception):
@@ -17,3 +17,7 @@ class InputError(Exception):
         if self.line is not None:
             where += f":{self.line}" if where else f"line {self.line}"
         return ": ".join(part for part in (where, self.field, self.reason) if part)
+
+
+class CheckFailed(Exception):
+    """A result that disagrees with the page tables: a fault of a design, not of the input."""

@@ -89,7 +89,7 @@ def test_newer_kernel_than_described_is_a_note_on_stderr(capsys, trace):
     (["--strategy", "anonvma"], "did you mean anon_vma"), (["--strategy", "anon_vma", "--index", "hash"], "hash"),
     (["--strategy", "anon_vma", "--kernel", "banana"], "banana"), (["--strategy", "anon_vma", "--kernel", "2.2.1"], "2.2.1"),
     (["--strategy", "anon_vma", "--arch", "vax"], "vax"), (["--strategy", "anon_vma", "--max-memory", "lots"], "lots"),
-    (["--strategy", "anon_vma", "--max-memory", "4K"], "max-memory"), (["--strategy", "anon_vma", "--reclaim", "x"], "reclaim"),
+    (["--strategy", "anon_vma", "--max-memory", "4K"], "max-memory"), (["--strategy", "anon_vma", "--reclaim", "line:3"], "reclaim"),
     (["--strategy", "anon_vma", "--import", "no_such_module"], "no_such_module"), ([], "--strategy"),
     (["--strategy", "anon_vma", "--nonsense"], "--nonsense"),
 ])

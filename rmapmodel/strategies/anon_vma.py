@@ -28,6 +28,10 @@ class AnonVmaStrategy(Strategy):
     embeds = {"vma": ("pointer", "list_head"), "page": ("int",)}
     default_index = ("list", "prio_tree")
 
+    def merge_kernel(self, kernel):
+        """The design's merge rules are those of the kernels that had it."""
+        return kernel.between((2, 6, 7), (2, 6, 33))
+
     def attach(self, machine):
         super().attach(machine)
         self.anon_vmas, self.made = {}, 0

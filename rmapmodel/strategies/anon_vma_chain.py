@@ -5,6 +5,10 @@ from .base import Strategy, register
 from .search import search
 
 
+AVC_MEMORY = 330
+"""Estimated bytes this program needs for an AVC and its place in a tree."""
+
+
 class AnonVma:
     """The object that pages point to: a set of AVCs, a parent, and the counts that decide on re-use."""
 
@@ -44,11 +48,19 @@ class AnonVmaChainStrategy(Strategy):
         self.any_null_merges = not since(3, 0)
         self.merges_into_untouched = since(6, 16)
         self.checks_copied = since(6, 19) or kernel.version[:2] == (6, 18) and since(6, 18, 8)
-        self.reuse = "counters" if since(6, 0) else "degree" if since(3, 19) else None
+        # 2555283eb40d: 6.0, and stable releases of September 2022 (their numbers from general knowledge)
+        counts = since(6, 0) or kernel.in_stable((4, 9, 327), (4, 14, 292), (4, 19, 257), (5, 4, 212), (5, 10, 141),
+                                                 (5, 15, 65), (5, 19, 7))
+        self.reuse = "counters" if counts else "degree" if since(3, 19) else None
+        self.keeps_sharing = since(5, 5) and not since(5, 7)
         self.reverses_on_clone = since(7, 0)
 
     def shipped_index(self):
         return ("interval_tree", "interval_tree") if self.kernel.since(3, 7) else ("list", "prio_tree")
+
+    def merge_kernel(self, kernel):
+        """The design's merge rules are those of the kernels that had it."""
+        return kernel.between((2, 6, 34), (1 << 30, 0, 0))
 
     def attach(self, machine):
         super().attach(machine)
@@ -85,6 +97,7 @@ class AnonVmaChainStrategy(Strategy):
     def chain(self, vma, anon_vma, head=False):
         """Links a vma to an anon_vma with a new AVC, first in the vma's list."""
         self.ledger.alloc("anon_vma_chain")
+        self.machine.budget.need(AVC_MEMORY)
         avc = AnonVmaChain(vma, anon_vma)
         avc.node = anon_vma.vmas.insert(avc, vma.pgoff, vma.pgoff + vma.pages - 1, head=head)
         if vma.links is None:
@@ -140,6 +153,10 @@ class AnonVmaChainStrategy(Strategy):
     def forked(self, vma, parent_vma):
         """mm/rmap.c:anon_vma_fork: the parent's AVCs, then an anon_vma of its own unless one can be re-used."""
         if vma.faulted:
+            before = parent_vma.mm.before(parent_vma)
+            if self.keeps_sharing and before is not None and before.anon is parent_vma.anon:
+                # 4e4a9eb92133: meant the child's previous vma, took the parent's, whose anon_vma is the parent's own
+                vma.anon = parent_vma.anon
             self.clone(vma, parent_vma, for_fork=True)
             if vma.anon is None:
                 anon = self.new_anon_vma()
@@ -200,6 +217,7 @@ class AnonVmaChainStrategy(Strategy):
                 anon.parent.degree -= 1
                 emptied.append(anon)
         self.ledger.free("anon_vma_chain", len(vma.links))
+        self.machine.budget.free(AVC_MEMORY * len(vma.links))
         vma.anon.num_active_vmas -= 1
         vma.anon.degree -= 1
         vma.anon, vma.links = None, None

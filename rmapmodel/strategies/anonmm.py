@@ -58,6 +58,10 @@ class AnonMmStrategy(Strategy):
                              lambda count: self.ledger.free("rmap_chain", count))
         self.anonmms, self.made = {}, 0
 
+    def attach(self, machine):
+        super().attach(machine)
+        self.chains.attach(machine.budget)
+
     def offsets_meet(self, area, vma):
         return True
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..vm.budget import Budget
 from ..vm.frames import Pool
 
 
@@ -21,9 +20,13 @@ class Chains:
 
     def __init__(self, width, alloc, free):
         self.width, self._alloc, self._free = width, alloc, free
-        self.elements = Elements(1, Budget(1 << 62))
+        self.elements = Elements(1, None)
         self.slots = np.zeros((0, width), np.int64)
         self._head = np.zeros(0, np.int32)
+
+    def attach(self, budget):
+        """The memory budget that elements are charged to."""
+        self.elements.budget = budget
 
     def head(self, frames):
         """The first element of each frame's chain, 0 where there is none."""
@@ -41,6 +44,7 @@ class Chains:
             self._alloc(count)
             new = elements.take(count)
             if len(self.slots) < len(elements.next):
+                self.elements.budget.need((len(elements.next) - len(self.slots)) * self.width * 8)
                 grown = np.zeros((len(elements.next), self.width), np.int64)
                 grown[:len(self.slots)] = self.slots
                 self.slots = grown

@@ -42,6 +42,10 @@ class PteChainStrategy(Strategy):
                              lambda count: self.ledger.free("pte_chain", count))
         self.direct = np.zeros(0, np.int64)
 
+    def attach(self, machine):
+        super().attach(machine)
+        self.chains.attach(machine.budget)
+
     def offsets_meet(self, area, vma):
         return True
 
@@ -50,6 +54,7 @@ class PteChainStrategy(Strategy):
     def add(self, mm, frames, pages):
         """One more pte for each frame: direct while it is the only one, else a slot of a chain."""
         if len(self.direct) < len(self.frames.mapcount):
+            self.machine.budget.need(8 * (len(self.frames.mapcount) - len(self.direct)))
             self.direct = np.concatenate([self.direct, np.zeros(len(self.frames.mapcount) - len(self.direct), np.int64)])
         ptes = pages.astype(np.int64) | mm.number << PAGE_BITS
         for part in first_of_each(frames):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..errors import InputError
+from ..errors import CheckFailed, InputError
 from ..events import Reclaim
 from ..strategies import strategy as named_strategy
 from ..vm.kernel import DEFAULT, Kernel
@@ -14,13 +14,18 @@ SCHEMA = "rmapmodel/replay/1"
 
 @dataclass
 class Options:
-    """How a trace is replayed: `None` takes the trace header's word, then the default. `max_memory` in bytes."""
+    """How a trace is replayed: `None` takes the trace header's word, then the default. `max_memory` in bytes.
+
+    `reclaim` is none, end, peak, every:N or default (for compare: the trace's own, else peak); `reclaim_after` adds one
+    reclaim event after that line of the trace.
+    """
 
     index: str | None = None
     arch: str | None = None
     kernel: str | None = None
     max_memory: int = 4 << 30
     reclaim: str = "none"
+    reclaim_after: int | None = None
 
 
 @dataclass
@@ -60,19 +65,34 @@ class Run:
 def machine_for(header, strategy, options):
     """A machine for a trace with this header: options win over the header, the header over the defaults."""
     arch = options.arch or header.arch or "x86_64"
-    kernel = Kernel.parse(options.kernel or header.kernel or DEFAULT)
+    kernel = kernel_for(header, options)
     design = named_strategy(strategy)(kernel, options.index, arch)
     return Machine(design, kernel, arch, options.max_memory)
+
+
+def kernel_for(header, options):
+    """The Kernel of a replay: the option's, else the header's, else the default; InputError names the header's line."""
+    try:
+        return Kernel.parse(options.kernel or header.kernel or DEFAULT)
+    except InputError as error:
+        if not options.kernel:
+            error.line = 1
+        raise
 
 
 def replay(trace, strategy, options=None, after=None, timeline=False):
     """Runs a trace through a strategy and returns the Run; cost: that of the events and of the walks asked for.
 
     `trace` has `.path`, `.header` and yields (line, event). `after(machine, count)` is called after every event.
-    Errors: InputError naming the file, line and field of an impossible event.
+    Errors: InputError naming the file, line and field of an impossible event; CheckFailed if the walks found other
+    mappings than the page tables hold.
     """
     options = options or Options()
-    machine = machine_for(trace.header, strategy, options)
+    try:
+        machine = machine_for(trace.header, strategy, options)
+    except InputError as error:
+        error.path = trace.path if error.line else None
+        raise
     run = Run(machine, missing=list(trace.header.missing))
     ledger, frames, mms = machine.ledger, machine.frames, machine.mms
     for line, event in with_reclaim(trace, options, strategy):
@@ -88,18 +108,21 @@ def replay(trace, strategy, options=None, after=None, timeline=False):
             run.timeline.append((line, machine.mappings, ledger.bytes, ledger.design_bytes(len(mms), frames.alive)))
         if after is not None:
             after(machine, run.events)
+    found, truth = ledger.reclaim["mappings"], machine.reclaimed_mappings
+    if found != truth:
+        raise CheckFailed(f"{strategy} finds {found} mappings of the {truth} in the page tables")
     return run
 
 
 def with_reclaim(trace, options, strategy):
     """The trace's (line, event) pairs, with the reclaim events that `options.reclaim` adds (line None)."""
-    where = options.reclaim
-    if where == "none":
+    where, peak = options.reclaim, options.reclaim_after
+    every = _every(where)
+    if where == "none" and peak is None:
         yield from trace
         return
-    every = _every(where)
-    peak = line_of_peak(trace, options, strategy) if where == "peak" else None
-    peak = int(where.removeprefix("line:")) if where.startswith("line:") else peak
+    if where == "peak":
+        peak = line_of_peak(trace, options, strategy)
     count = 0
     for line, event in trace:
         yield line, event
@@ -112,11 +135,11 @@ def with_reclaim(trace, options, strategy):
 
 def _every(where):
     if not where.startswith("every:"):
-        if where not in ("none", "end", "peak") and not where.startswith("line:"):
+        if where not in ("none", "end", "peak", "default"):
             raise InputError(f"{where!r} is not none, end, peak or every:N", field="reclaim")
         return 0
     number = where.removeprefix("every:")
-    if not number.isdigit() or not int(number):
+    if not (number.isascii() and number.isdigit() and int(number)):
         raise InputError(f"{where!r}: N must be a positive integer", field="reclaim")
     return int(number)
 

@@ -103,8 +103,8 @@ def _write_private(machine, vma, page, entries):
     if len(at):
         present = entries[at]
         flags = frames.flags[present]
-        frames.flags[present] = flags & ~np.uint8(LAZYFREE)
         protected = (flags & EXCLUSIVE) == 0
+        frames.flags[present[~protected]] &= ~np.uint8(LAZYFREE)
         if protected.any():
             _write_protected(machine, vma, page, entries, at[protected], present[protected])
     if len(fresh):
@@ -132,7 +132,7 @@ def _write_protected(machine, vma, page, entries, at, old):
     reuse = anonymous & (frames.mapcount[old] == 1) & (frames.swap_slots(old) == 0)
     if reuse.any():
         taken = old[reuse]
-        frames.flags[taken] |= EXCLUSIVE
+        frames.flags[taken] = (frames.flags[taken] | EXCLUSIVE) & ~np.uint8(LAZYFREE)
         machine.touched.append(taken)
         strategy.reused(vma, taken, page + at[reuse])
     copy = ~reuse
@@ -157,8 +157,9 @@ def _map_file(machine, vma, page, entries, at):
         return
     pages = page + at
     if vma.flags & NONLINEAR:
-        to = vma.mm.nonlinear
-        indices = np.array([to.get(p, vma.pgoff + p - vma.start) for p in pages.tolist()], np.int64)
+        indices = vma.mm.nonlinear.gather(pages).astype(np.int64) - 1
+        linear = indices < 0
+        indices[linear] = vma.pgoff + pages[linear] - vma.start
     else:
         indices = vma.pgoff + pages - vma.start
     map_indices(machine, vma, entries, at, pages, indices)

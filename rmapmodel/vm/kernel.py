@@ -38,6 +38,15 @@ class Kernel:
         """Whether this kernel is `version` or newer."""
         return self.version >= version
 
+    def in_stable(self, *releases):
+        """Whether this is one of the stable `releases` (major, minor, patch) or a later one of the same series."""
+        return any(self.version[:2] == release[:2] and self.version >= release for release in releases)
+
+    def between(self, oldest, newest):
+        """This kernel, or the nearest one from `oldest` to `newest` (versions of three numbers)."""
+        version = min(max(self.version, oldest), newest)
+        return self if version == self.version else Kernel(".".join(map(str, version)), version)
+
     @property
     def newer_than_described(self):
         """Whether the rules used are those of an older kernel, the newest described."""
@@ -69,8 +78,8 @@ class Kernel:
 
     @property
     def map_stack_is_nohugepage(self):
-        """Whether MAP_STACK sets VM_NOHUGEPAGE (include/linux/mman.h:calc_vm_flag_bits, 6.7)."""
-        return self.since(6, 7)
+        """Whether MAP_STACK sets VM_NOHUGEPAGE (c4608d1bf7c6: 6.8, and stable 6.7.5 and 6.6.17; kernel-facts 14.1)."""
+        return self.since(6, 8) or self.in_stable((6, 7, 5), (6, 6, 17))
 
     @property
     def mprotect_drops_account(self):
@@ -81,6 +90,26 @@ class Kernel:
     def brk_only_expands(self):
         """Whether brk may grow only the vma that ends at the old break (mm/mmap.c:do_brk_flags, 6.1)."""
         return self.since(6, 1)
+
+    @property
+    def areas_merge_on_any_change(self):
+        """Whether mlock and madvise merge as mprotect does (vma_merge as the single engine, 2.6.7)."""
+        return self.since(2, 6, 7)
+
+    @property
+    def brk_needs_something_to_shrink(self):
+        """Whether brk refuses to shrink where nothing is mapped (mm/mmap.c:brk, 6.1)."""
+        return self.since(6, 1)
+
+    @property
+    def brk_keeps_the_stack_gap(self):
+        """Whether brk stays 256 pages away from a growsdown vma (vm_start_gap, 4.12)."""
+        return self.since(4, 12)
+
+    @property
+    def remove_needs_only_shared(self):
+        """Whether madvise(remove) works on shared areas that may not be written now (vma_is_shared_maywrite, 6.7)."""
+        return self.since(6, 7)
 
     @property
     def growth_merges_next(self):

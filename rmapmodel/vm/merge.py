@@ -36,10 +36,11 @@ class Area:
 
 
 class Merger:
-    """Merges areas into their neighbours as the kernel of `machine.kernel` does."""
+    """Merges areas into their neighbours as the kernel does whose rules the strategy keeps (`merge_kernel`)."""
 
     def __init__(self, machine):
-        self.machine, self.kernel, self.strategy = machine, machine.kernel, machine.strategy
+        self.machine, self.strategy = machine, machine.strategy
+        self.kernel = self.strategy.merge_kernel(machine.kernel)
         procedure = self.kernel.merge_procedure
         self.change = self._change_2_4 if procedure == "2.4" else self._change
         self._mapped = {"2.4": self._new_2_4, "6.1": self._mapped_6_1}.get(procedure, self._new)
@@ -131,7 +132,7 @@ class Merger:
             return None
         return self._new(area)
 
-    # -- a range whose flags change: mprotect, madvise, mlock --------------------------------------------------------
+    # -- a range whose flags change: mprotect, mlock, madvise --------------------------------------------------------
 
     def _change(self, vma, start, end, flags):
         """Gives [start, end) of `vma` new flags: merges it with a neighbour or splits it off; returns the vma of it.
@@ -197,8 +198,13 @@ class Merger:
         self._unlink(vma, *([next] if takes_next else []))
         return prev
 
+    def advise(self, vma, start, end, flags):
+        """As `change`, for mlock and madvise, which only split before 2.6.7."""
+        merges = self.kernel.areas_merge_on_any_change
+        return (self.change if merges else self.split_off)(vma, start, end, flags)
+
     def split_off(self, vma, start, end, flags):
-        # first below the range, then above it; the original struct stays in the middle (mprotect_fixup)
+        """Splits [start, end) off a vma and gives it new flags: first below the range, then above it (mprotect_fixup)."""
         if start > vma.start:
             self.split(vma, start, new_below=True)
         if end < vma.end:

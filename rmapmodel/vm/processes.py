@@ -61,6 +61,7 @@ def _leave(machine, pid):
     for vma in vmas:
         machine.forget(vma)
     mm.table.clear()
+    mm.nonlinear.clear()
     machine.strategy.mm_gone(mm)
     del machine.mms[mm.number]
 
@@ -90,7 +91,9 @@ def fork(machine, event):
 def _copy_ptes(machine, new, vma):
     frames, swap, mm = machine.frames, machine.swap, new.mm
     if vma.flags & NONLINEAR:
-        mm.nonlinear.update((page, to) for page, to in vma.mm.nonlinear.items() if vma.start <= page < vma.end)
+        for page, entries in vma.mm.nonlinear.spans(vma.start, vma.end):
+            for _, copy in mm.nonlinear.make(page, page + len(entries)):
+                copy[:] = entries
     for page, entries in vma.mm.table.spans(vma.start, vma.end):
         if not entries.any():
             continue

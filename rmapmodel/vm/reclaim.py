@@ -32,13 +32,15 @@ def _selected(machine, event):
 def _walk(machine, frames):
     walk = machine.strategy.walk(frames)
     machine.ledger.walked(walk)
-    machine.reclaimed_mappings += int(np.isin(machine.truth(frames)[0], frames).sum())
+    machine.reclaimed_mappings += int(machine.frames.mapcount[frames].sum())
     machine.strategy.referenced(walk)
     return walk
 
 
 def page_out(machine, vma, start, end):
     """madvise(pageout): swaps out the anonymous pages of the range that are mapped once."""
+    if vma.flags & LOCKED:
+        raise InputError("pageout of locked memory is refused (EINVAL)", field="advice")
     if vma.flags & SHARED:
         return
     frames = machine.resident_of(vma.mm, start, end)

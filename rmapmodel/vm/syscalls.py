@@ -30,6 +30,11 @@ def _range(machine, event, may_be_empty=True):
     return start, end
 
 
+def _check_offset(machine, pgoff, pages, field):
+    if pgoff + pages > 1 << (32 if machine.arch == "i386" else 52):
+        raise InputError("the offset is beyond the end of page cache indices (EOVERFLOW)", field=field)
+
+
 def _populate(machine, mm, start, end):
     # mm/gup.c:populate_vma_page_range: private writable areas as by a write, others that allow access as by a read;
     # a page that cannot be faulted in is no error (__mm_populate with ignore_errors)
@@ -61,18 +66,12 @@ def mmap(machine, event):
     mm = machine.mm_of(event.pid)
     start, end = _range(machine, event, may_be_empty=False)
     offset = _aligned(event.offset, "offset")
+    _check_offset(machine, offset, end - start, "offset")
     flags = prot_bits(event.prot) | _mmap_flags(machine, event)
     if "fixed" in event.flags:
         unmap_range(machine, mm, start, end)
-    elif mm.overlapping(start, end):
-        stale = mm.stale.within(start, end)
-        if sum(high - low for low, high, _ in stale) != sum(
-                min(end, vma.end) - max(start, vma.start) for vma in mm.overlapping(start, end)):
-            raise InputError("something is mapped there already, and the call was not fixed", field="addr")
-        machine.refuse("mmap", "needs addresses that a refused event would have freed", stale[0][2])
-        for low, high, because in _gaps(mm, start, end, stale[0][2]):
-            mm.absent.add(low, high, because)
-        return
+    elif not _free(machine, mm, start, end):
+        raise InputError("something is mapped there already, and the call was not fixed", field="addr")
     if event.file is not None:
         file = machine.file(event.file)
     else:
@@ -81,6 +80,18 @@ def mmap(machine, event):
     map_area(machine, mm, start, end, flags, file, offset)
     if flags & LOCKED:
         _populate(machine, mm, start, end)
+
+
+def _free(machine, mm, start, end):
+    """Whether [start, end) is free; what only a refused event left there is unmapped first."""
+    inside = mm.overlapping(start, end)
+    if inside and mm.stale:
+        left = sum(high - low for low, high, _ in mm.stale.within(start, end))
+        if left == sum(min(end, vma.end) - max(start, vma.start) for vma in inside):
+            for low, high, _ in mm.stale.within(start, end):
+                unmap_range(machine, mm, low, high)
+            return True
+    return not inside
 
 
 def _gaps(mm, start, end, line):
@@ -159,8 +170,9 @@ def unmap_range(machine, mm, start, end):
     for vma in victims:
         faults.zap(machine, vma, vma.start, vma.end)
         if vma.flags & NONLINEAR:
-            for page in [page for page in mm.nonlinear if vma.start <= page < vma.end]:
-                del mm.nonlinear[page]
+            for _, entries in mm.nonlinear.spans(vma.start, vma.end):
+                entries[:] = 0
+            mm.nonlinear.drop_empty(vma.start, vma.end)
     at = mm.position(start)
     del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
     for vma in victims:
@@ -170,7 +182,7 @@ def unmap_range(machine, mm, start, end):
 # -- changes of flags ----------------------------------------------------------------------------------------------
 
 
-def _change(machine, mm, start, end, new_flags, merges=True):
+def _change(machine, mm, start, end, new_flags, change):
     """Gives every vma of a covered range new flags, `new_flags(vma)`, vma by vma as the kernel does."""
     at = start
     while at < end:
@@ -182,7 +194,7 @@ def _change(machine, mm, start, end, new_flags, merges=True):
         flags = new_flags(vma)
         if flags != vma.flags:
             was = vma.flags
-            vma = (machine.merger.change if merges else machine.merger.split_off)(vma, at, stop, flags)
+            vma = change(vma, at, stop, flags)
             yield vma, at, stop, was
         at = stop
 
@@ -206,7 +218,7 @@ def mprotect(machine, event):
         return flags
 
     for low, high in _pieces(machine, mm, start, end, "mprotect"):
-        for vma, at, stop, was in _change(machine, mm, low, high, new_flags):
+        for vma, at, stop, was in _change(machine, mm, low, high, new_flags, machine.merger.change):
             if was & (WRITE | SHARED | LOCKED) == LOCKED and vma.flags & WRITE:
                 faults.touch(machine, vma, at, stop, True)
 
@@ -226,10 +238,9 @@ def _lock(machine, event, change, op):
     start, end = event.addr // PAGE, -(-(event.addr + event.len) // PAGE) if event.len else event.addr // PAGE
     if end > machine.task_pages:
         raise InputError("the range ends beyond user memory", field="len")
-    merges = machine.kernel.since(2, 6, 7)
     for low, high in _pieces(machine, mm, start, end, op):
         for _ in _change(machine, mm, low, high,
-                         lambda vma: vma.flags if vma.flags & SPECIAL else change(vma.flags), merges):
+                         lambda vma: vma.flags if vma.flags & SPECIAL else change(vma.flags), machine.merger.advise):
             pass
         if op == "mlock":
             _populate(machine, mm, low, high)
@@ -270,7 +281,7 @@ def _advise_vmas(machine, mm, pieces, advice):
         return (vma.flags | setting) & ~clearing
 
     for low, high in pieces:
-        for _ in _change(machine, mm, low, high, new_flags, merges=machine.kernel.since(2, 6, 7)):
+        for _ in _change(machine, mm, low, high, new_flags, machine.merger.advise):
             pass
 
 
@@ -280,7 +291,7 @@ def _dontneed(machine, vma, start, end):
     faults.zap(machine, vma, start, end)
 
 
-def _free(machine, vma, start, end):
+def _lazy_free(machine, vma, start, end):
     # mm/madvise.c:madvise_free_single_vma: anonymous memory only; pages that others map too are left alone
     if vma.flags & LOCKED:
         raise InputError("free of locked memory is refused (EINVAL)", field="advice")
@@ -299,7 +310,7 @@ def _free(machine, vma, start, end):
 
 def _remove(machine, vma, start, end):
     # mm/madvise.c:madvise_remove: punches a hole in the file; its pages go from the page cache and every mapping
-    if not vma.flags & SHARED or not vma.flags & WRITE:
+    if not vma.flags & SHARED or not (vma.flags & WRITE or machine.kernel.remove_needs_only_shared):
         raise InputError("remove is for shared writable mappings only", field="advice")
     if vma.flags & LOCKED:
         raise InputError("remove of locked memory is refused (EINVAL)", field="advice")
@@ -332,18 +343,23 @@ def _mappings_of(machine, file, first, last):
 
 
 def _populate_read(machine, vma, start, end):
-    if not vma.flags & ACCESS:
-        raise InputError("populate_read of inaccessible memory is refused", field="advice")
+    if not vma.flags & READ:
+        raise InputError("populate_read of memory that may not be read is refused (EINVAL)", field="advice")
     faults.touch(machine, vma, start, end, False)
 
 
 def _populate_write(machine, vma, start, end):
     if not vma.flags & WRITE:
-        raise InputError("populate_write of memory that may not be written is refused", field="advice")
+        raise InputError("populate_write of memory that may not be written is refused (EINVAL)", field="advice")
     faults.touch(machine, vma, start, end, True)
 
 
-PAGE_ADVICE = {"dontneed": _dontneed, "free": _free, "pageout": page_out, "remove": _remove,
+def _cold(machine, vma, start, end):
+    if vma.flags & LOCKED:
+        raise InputError("cold of locked memory is refused (EINVAL)", field="advice")
+
+
+PAGE_ADVICE = {"dontneed": _dontneed, "free": _lazy_free, "cold": _cold, "pageout": page_out, "remove": _remove,
                "populate_read": _populate_read, "populate_write": _populate_write}
 
 
@@ -364,11 +380,11 @@ def brk(machine, event):
     old, new = -(-now // PAGE), -(-event.addr // PAGE)
     mm.brk = (start, event.addr)
     if new < old:
+        if machine.kernel.brk_needs_something_to_shrink and not (mm.overlapping(new, old) or mm.absent.within(new, old)):
+            raise InputError("nothing is mapped between the new break and the old", field="addr")
         unmap_range(machine, mm, new, old)
     elif new > old:
-        # one page must stay free above (mm/mmap.c: find_vma_intersection(mm, oldbrk, newbrk + PAGE_SIZE))
-        if mm.overlapping(old, new + 1):
-            raise InputError("the break would come too near to the next mapping", field="addr")
+        _check_break(machine, mm, old, new)
         pgoff = machine.strategy.new_offset(mm, old, new)
         if pgoff is None:
             return
@@ -377,6 +393,15 @@ def brk(machine, event):
         if below is not None and below.end * PAGE <= start:
             below = None  # mm/mmap.c:sys_brk looks for the vma to grow only above start_brk, 6.1
         machine.merger.broken(area, below) or _new_vma(machine, area)
+
+
+def _check_break(machine, mm, old, new):
+    # mm/mmap.c:brk, 6.1: one page stays free above, and a stack keeps its gap
+    next = mm.around(old, new + 1)[1]
+    near = next is not None and next.flags & GROWSDOWN and machine.kernel.brk_keeps_the_stack_gap \
+        and new + 1 > next.start - faults.STACK_GUARD_PAGES
+    if near or not _free(machine, mm, old, new + 1):
+        raise InputError("the break would come too near to the next mapping", field="addr")
 
 
 # -- mremap --------------------------------------------------------------------------------------------------------
@@ -388,6 +413,8 @@ def mremap(machine, event):
     start, new = _aligned(event.addr, "addr"), _aligned(event.new_addr, "new_addr")
     old_len, new_len = -(-event.len // PAGE), -(-event.new_len // PAGE)
     flags = set(event.flags)
+    if len(flags) != len(event.flags):
+        raise InputError("a flag is given twice", field="flags")
     fixed, dontunmap = "fixed" in flags, "dontunmap" in flags
     moves = fixed or dontunmap or new != start or old_len == 0
     if not new_len:
@@ -396,7 +423,7 @@ def mremap(machine, event):
         raise InputError("the range ends beyond user memory", field="new_len")
     if moves:
         _check_move(machine, mm, start, old_len, new, new_len, flags)
-    if _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed):
+    if _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap):
         return
     if not moves:
         _resize(machine, mm, start, old_len, new_len, new)
@@ -405,13 +432,15 @@ def mremap(machine, event):
     if multi:
         _move_many(machine, mm, start, start + old_len, new, dontunmap)
         return
-    if not _one_vma(machine, mm, start, min(old_len, new_len), new, new_len, moves, fixed):
-        return
-    if fixed:
-        unmap_range(machine, mm, new, new + new_len)
     if old_len > new_len:
         unmap_range(machine, mm, start + new_len, start + old_len)
         old_len = new_len
+    if not _one_vma(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap):
+        return
+    if fixed:
+        unmap_range(machine, mm, new, new + new_len)
+    if mm.find(start) is None:
+        raise InputError("the move would overwrite its own source", field="new_addr")
     _move(machine, mm.find(start), start, old_len, new, new_len, dontunmap)
 
 
@@ -422,28 +451,28 @@ def _check_move(machine, mm, start, old_len, new, new_len, flags):
         raise InputError("dontunmap needs equal lengths", field="flags")
     if start < new + new_len and new < start + old_len:
         raise InputError("the old and the new range overlap", field="new_addr")
-    if "fixed" not in flags and mm.overlapping(new, new + new_len) and not mm.stale.within(new, new + new_len):
+    if "fixed" not in flags and not _free(machine, mm, new, new + new_len):
         raise InputError("something is mapped at the new address, and the call was not fixed", field="new_addr")
 
 
-def _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed):
+def _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap):
     """Skips a call that works on what a refused event left undone, and notes what it would have made."""
     undone = mm.absent.within(start, start + max(old_len, 1))
-    occupied = [] if fixed or not moves else mm.stale.within(new, new + new_len)
-    if not undone and not occupied:
+    if not undone:
         return False
-    machine.refuse("mremap", "needs what a refused event would have made", (undone or occupied)[0][2])
-    _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed)
+    machine.refuse("mremap", "needs what a refused event would have made", undone[0][2])
+    _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap)
     return True
 
 
-def _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed):
+def _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed=False, dontunmap=False):
     """Notes what a refused mremap would have mapped, and what it would have unmapped."""
     if moves and fixed:
         unmap_range(machine, mm, new, new + new_len)
     if moves:
-        mm.absent.remove(start, start + old_len)
-        for vma in mm.overlapping(start, start + old_len):
+        if not dontunmap:
+            mm.absent.remove(start, start + old_len)
+        for vma in () if dontunmap else mm.overlapping(start, start + old_len):
             mm.stale.add(max(start, vma.start), min(start + old_len, vma.end), machine.line)
         for low, high, line in _gaps(mm, new, new + new_len, machine.line):
             mm.absent.add(low, high, line)
@@ -454,7 +483,7 @@ def _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed):
         unmap_range(machine, mm, start + new_len, start + old_len)
 
 
-def _one_vma(machine, mm, start, length, new, new_len, moves, fixed):
+def _one_vma(machine, mm, start, length, new, new_len, moves, fixed=False, dontunmap=False):
     """Whether the range lies in one vma; refused where the design kept alike areas apart, an error otherwise."""
     vma = mm.find(start)
     if vma is None:
@@ -466,11 +495,12 @@ def _one_vma(machine, mm, start, length, new, new_len, moves, fixed):
             raise InputError("a special mapping cannot grow", field="new_len")
         return True
     vmas = mm.overlapping(start, start + length)
-    alike = all((each.flags, each.file) == (vma.flags, vma.file) for each in vmas)
+    # what is accounted depends on which areas were touched when, and so on what a design lets merge
+    alike = all((each.flags | ACCOUNT, each.file) == (vma.flags | ACCOUNT, vma.file) for each in vmas)
     if not alike or not mm.covers(start, start + length):
         raise InputError("the old range is not one mapping (EFAULT)", field="len")
     machine.refuse("mremap", "the range lies in several vmas that this design kept apart")
-    _leave_undone(machine, mm, start, length, new, new_len, moves, fixed)
+    _leave_undone(machine, mm, start, length, new, new_len, moves, fixed, dontunmap)
     return False
 
 
@@ -479,18 +509,18 @@ def _resize(machine, mm, start, old_len, new_len, new):
         raise InputError("no mapping covers the old address", field="addr")
     if new_len < old_len:
         unmap_range(machine, mm, start + new_len, start + old_len)
-    if new_len <= old_len or not _one_vma(machine, mm, start, old_len, new, new_len, False, False):
+    if new_len <= old_len or not _one_vma(machine, mm, start, old_len, new, new_len, moves=False):
         return
     vma = mm.find(start)
     end = start + old_len
     if end != vma.end:
         raise InputError("growth in place needs a range that ends where its mapping ends", field="len")
-    if mm.overlapping(end, start + new_len):
+    if not _free(machine, mm, end, start + new_len):
         raise InputError("something is mapped where the mapping would grow", field="new_len")
     pgoff, anon_pgoff = vma.pgoff + vma.pages, vma.anon_pgoff + vma.pages
     if vma.is_anonymous and not machine.strategy.can_grow(vma, new_len - old_len):
         machine.refuse("mremap", "the design has no offsets left to grow into")
-        _leave_undone(machine, mm, start, old_len, new, new_len, False, False)
+        _leave_undone(machine, mm, start, old_len, new, new_len, moves=False)
         return
     area = Area(mm, end, start + new_len, vma.flags, vma.file, pgoff, anon_pgoff, grown=vma)
     machine.merger.grown(area)
@@ -524,7 +554,7 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
     pgoff = strategy.moved_offset(vma, start, new, new_len) if vma.is_anonymous else vma.pgoff + delta
     if pgoff is None:
         machine.refuse("mremap", "the design has no offsets left")
-        _leave_undone(machine, mm, start, old_len, new, new_len, True, False)
+        _leave_undone(machine, mm, start, old_len, new, new_len, moves=True, dontunmap=dontunmap)
         return
     anon_pgoff = vma.anon_pgoff + delta if vma.faulted else new
     area = Area(mm, new, new + new_len, vma.flags, vma.file, pgoff, anon_pgoff, copied=vma)
@@ -567,8 +597,12 @@ def _move_ptes(machine, vma, target, start, new, length):
             if not anonymous.all():
                 strategy.file_moved(target, moved[~anonymous], page + at[~anonymous], page + shift + at[~anonymous])
     if vma.flags & NONLINEAR:
-        for page in [page for page in mm.nonlinear if start <= page < start + length]:
-            mm.nonlinear[page + shift] = mm.nonlinear.pop(page)
+        for page, entries in list(mm.nonlinear.spans(start, start + length)):
+            offset = 0
+            for _, to in mm.nonlinear.make(page + shift, page + shift + len(entries)):
+                to[:] = entries[offset:offset + len(to)]
+                offset += len(to)
+            entries[:] = 0
 
 
 # -- remap_file_pages ----------------------------------------------------------------------------------------------
@@ -577,7 +611,12 @@ def _move_ptes(machine, vma, target, start, new, length):
 def remap_file_pages(machine, event):
     """Shows other pages of a shared mapping's file in a range: nonlinear before 4.0, by new vmas since."""
     mm = machine.mm_of(event.pid)
-    start, end = _range(machine, event, may_be_empty=False)
+    # mm/mmap.c:remap_file_pages, 6.1, and mm/fremap.c, 2.6.11: start and length are both rounded down
+    start = event.addr // PAGE
+    end = start + event.len // PAGE
+    if start == end:
+        raise InputError("a length of less than a page is refused", field="len")
+    _check_offset(machine, event.pgoff, end - start, "pgoff")
     for low, high in _pieces(machine, mm, start, end, "remap_file_pages"):
         vma = mm.find(low)
         if not vma.flags & SHARED or vma.file is None:
@@ -612,8 +651,10 @@ def _remap_nonlinear(machine, mm, vma, start, end, pgoff):
         vma.flags |= NONLINEAR
         machine.strategy.made_nonlinear(vma)
     faults.zap(machine, vma, start, end)
-    for page in range(start, end):
-        if vma.flags & NONLINEAR:
-            mm.nonlinear[page] = pgoff + page - start
+    if vma.flags & NONLINEAR:
+        if pgoff + end - start >= 1 << 31:
+            raise InputError("a nonlinear mapping of a page beyond 8 TiB is more than is modelled", field="pgoff")
+        for page, entries in mm.nonlinear.make(start, end):
+            entries[:] = np.arange(page - start, page - start + len(entries)) + pgoff + 1
     if vma.flags & ACCESS:
         faults.touch(machine, vma, start, end, False)

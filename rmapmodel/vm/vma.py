@@ -107,7 +107,11 @@ class Ranges:
 
 
 class Mm:
-    """An address space: vmas in order of address, the page table, the program break, and who uses it."""
+    """An address space: vmas in order of address, the page table, the program break, and who uses it.
+
+    `nonlinear` holds, for pages that remap_file_pages gave another page of their file, that page's number plus one.
+    `absent` and `stale` are what refused events would have mapped and unmapped.
+    """
 
     __slots__ = ("number", "table", "vmas", "starts", "users", "brk", "rss", "absent", "stale", "nonlinear", "anon",
                  "parent")
@@ -115,7 +119,7 @@ class Mm:
     def __init__(self, number, budget):
         self.number, self.table = number, PageTable(budget)
         self.vmas, self.starts, self.users, self.brk, self.rss = [], [], set(), None, 0
-        self.absent, self.stale, self.nonlinear = Ranges(), Ranges(), {}
+        self.absent, self.stale, self.nonlinear = Ranges(), Ranges(), PageTable(budget)
         self.anon = self.parent = None
 
     def position(self, page):

@@ -155,6 +155,13 @@ def test_re_use_depends_on_the_order_of_a_clone():
     assert counts(events, kernel="7.0") == (7, 9, 35)
 
 
+def test_from_5_5_to_5_6_pieces_kept_sharing_the_parents_anon_vma():
+    """kernel-facts 8: 4e4a9eb92133 took the parent's previous vma for the child's."""
+    events = area(6) + [Mprotect(1, A + 2 * P, 2 * P, "r--"), Fork(1, 2)]
+    assert [counts(events, kernel=kernel) for kernel in ("5.4", "5.5", "5.6", "5.10")] == [
+        (6, 4, 9), (6, 2, 7), (6, 2, 7), (6, 4, 9)]
+
+
 @pytest.mark.parametrize("kernel, visited", [("5.18", 3), ("5.19", 1)])
 def test_a_page_read_back_belongs_to_its_owner_only_if_the_entry_remembers(kernel, visited):
     """The exclusive bit of swap entries came with 5.19; before, a page read back went to the oldest anon_vma."""

@@ -125,6 +125,12 @@ def test_forms_of_the_table():
     assert told["rows"][-1]["strategy"] == "truth" and told["rows"][-1]["vmas"] is None
 
 
+def test_the_truth_is_told_for_each_kernel_where_it_differs():
+    shared = [Spawn(1), Mmap(1, A, 4 * P, "rw-", ["shared"], "f", 0), Write(1, A, 4 * P), Fork(1, 2), Reclaim()]
+    frame, _ = compare.compare(in_memory(shared), ["anon_vma"], ["2.6.4", "7.0"], Options(reclaim="default"))
+    assert list(frame.strategy) == ["anon_vma", "anon_vma", "truth", "truth"] and list(frame.mappings) == [8, 4, 8, 4]
+
+
 # -- explain
 
 

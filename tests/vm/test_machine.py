@@ -120,9 +120,9 @@ def test_flags_keep_areas_apart(flag):
     assert len(same) == (2 if flag == "special" else 1)
 
 
-def test_map_stack_is_a_flag_only_since_6_7():
-    events = (S, anon(2), anon(2, at=A + 2 * P, flags=["stack"]))
-    assert len(vmas(*events, kernel="6.7")) == 2 and len(vmas(*events, kernel="6.6")) == 1
+@pytest.mark.parametrize("kernel, apart", [("6.8", 2), ("6.7.5", 2), ("6.7.4", 1), ("6.6.17", 2), ("6.6.16", 1), ("6.1.99", 1)])
+def test_map_stack_is_a_flag_since_6_8_and_in_later_stable_kernels(kernel, apart):
+    assert len(vmas(S, anon(2), anon(2, at=A + 2 * P, flags=["stack"]), kernel=kernel)) == apart
 
 
 def test_file_areas_merge_when_offsets_continue():
@@ -130,7 +130,7 @@ def test_file_areas_merge_when_offsets_continue():
     assert vmas(S, part(0, 0), part(2, 2)) == [(0, 4, "r--")]
     assert len(vmas(S, part(0, 0), part(2, 3))) == 2
     assert len(vmas(S, part(0, 0), part(2, 2, "g"))) == 2
-    assert len(vmas(S, part(0, 0), part(2, 2), kernel="2.4.22")) == 2
+    assert len(vmas(S, part(0, 0), part(2, 2), kernel="2.4.22", strategy="pte_chain")) == 2
     objects = (S, Mmap(1, A, 2 * P, "rw-", SHARED), Mmap(1, A + 2 * P, 2 * P, "rw-", SHARED))
     assert len(vmas(*objects)) == 2
 
@@ -200,6 +200,7 @@ def test_mremap_dontunmap_and_duplicates():
     shared = (S, Mmap(1, A, 4 * P, "rw-", ["shared"], "f", 0), Write(1, A, P))
     assert pages(*shared, Mremap(1, A, 0, B, 4 * P, ["maymove"]), Read(1, B, P)) == [(0, 1, 2), (256, 1, 2)]
     impossible(S, anon(4), Mremap(1, A, 0, B, 4 * P, ["maymove"]), field="len")
+    impossible(*shared, Mremap(1, A, 0, A, 4 * P, FIXED), field="new_addr")
 
 
 def test_a_move_may_span_vmas_and_holes_since_6_17():
@@ -221,7 +222,41 @@ def test_what_a_design_kept_apart_is_refused_and_what_needs_it_is_skipped():
     assert told["reclaim"]["mappings"] == 2  # the source stayed where it was
 
 
+PREFIX = (S, Brk(1, A), Brk(1, A + 2 * P), anon(4, at=A + 10 * P), Write(1, A + 10 * P, P), anon(2, at=A + 30 * P),
+          Write(1, A + 30 * P, P), Mremap(1, A + 30 * P, 2 * P, A + 14 * P, 2 * P, FIXED),
+          Mremap(1, A + 10 * P, 6 * P, A + 200 * P, 8 * P, ["maymove"]), Write(1, A + 200 * P, 8 * P))
+
+
+@pytest.mark.parametrize("after", [
+    (Brk(1, A + 12 * P),), (Mmap(1, A + 8 * P, 2 * P, "r--", ANON), Mremap(1, A + 8 * P, 2 * P, A + 8 * P, 4 * P)),
+    (Mmap(1, A + 10 * P, 2 * P, "r--", ANON), Read(1, A + 10 * P, 2 * P)),
+    (anon(2, at=A + 60 * P), Mremap(1, A + 60 * P, 2 * P, A + 10 * P, 3 * P, ["maymove"])),
+])
+def test_what_a_refused_move_left_behind_is_in_nobodys_way(after):
+    """The program goes on as if its move had worked; every design can follow it."""
+    assert result(*PREFIX, *after, kernel="5.10", strategy="pte_chain")["refused"] == []
+    refused = result(*PREFIX, *after, kernel="5.10")["refused"]
+    assert [(each["op"], each["because"]) for each in refused] == [("mremap", None), ("write", 9)]
+
+
+def test_a_refused_shrinking_move_still_drops_its_tail():
+    events = (S, anon(4), Write(1, A, P), anon(8, at=A + 4 * P), Mremap(1, A + 7 * P, 5 * P, A - 3 * P, 6 * P, FIXED),
+              Mremap(1, A - 3 * P, 10 * P, A + 57 * P, 8 * P, FIXED), Mmap(1, A - 3 * P, 12 * P, "rw-", SHARED))
+    for strategy in ("pte_chain", "anon_vma", "shared_space", "anon_vma_chain"):
+        for kernel in ("2.6.11", "5.10", "6.12", "7.0"):
+            result(*events, kernel=kernel, strategy=strategy)
+
+
 # -- brk
+
+
+def test_brk_refuses_to_shrink_nothing_and_to_come_near_a_stack():
+    shrink = (S, Brk(1, A), Brk(1, A + 4 * P), Munmap(1, A + 2 * P, 2 * P), Brk(1, A + 2 * P))
+    impossible(*shrink, field="addr")
+    assert vmas(*shrink, kernel="5.15") == [(0, 2, "rw-")]
+    stack = (S, anon(1, at=A + 300 * P, flags=["growsdown"]), Brk(1, A))
+    assert vmas(*stack, Brk(1, A + 43 * P))[0] == (0, 43, "rw-")
+    impossible(*stack, Brk(1, A + 44 * P), field="addr")
 
 
 def test_brk_records_its_start_grows_and_shrinks_by_whole_pages():
@@ -287,6 +322,11 @@ def test_advice_about_pages():
     shared = (S, Mmap(1, A, 4 * P, "rw-", ["shared"], "f", 0), Mmap(1, B, 4 * P, "r--", ["shared"], "f", 0),
               Write(1, A, 4 * P), Read(1, B, 4 * P))
     assert pages(*shared, Madvise(1, A, 2 * P, "remove")) == [(2, 2, 2), (258, 2, 2)]
+    assert pages(*shared, Madvise(1, B, 2 * P, "remove")) == [(2, 2, 2), (258, 2, 2)]
+    impossible(*shared, Madvise(1, B, 2 * P, "remove"), kernel="6.6", field="advice")
+    for advice in ("cold", "pageout"):
+        impossible(S, anon(1), Mlock(1, A, P), Madvise(1, A, P, advice), field="advice")
+    impossible(S, anon(1, "--x"), Madvise(1, A, P, "populate_read"), field="advice")
     impossible(S, Mmap(1, A, P, "rw-", ["shared"], "f", 0), Madvise(1, A, P, "wipeonfork"), field="advice")
     impossible(S, anon(1), Mlock(1, A, P), Madvise(1, A, P, "dontneed"), field="advice")
     impossible(S, anon(1), Mlock(1, A, P), Madvise(1, A, P, "free"), field="advice")
@@ -296,6 +336,11 @@ def test_freed_pages_stay_until_a_write_keeps_or_a_swapout_drops_them():
     freed = (S, anon(4), Write(1, A, 4 * P), Madvise(1, A, 4 * P, "free"))
     assert pages(*freed) == [(0, 4, 1)]
     assert pages(*freed, Write(1, A, P), Swapout(), Read(1, A, 4 * P)) == [(0, 1, 1)]
+
+
+def test_a_copy_made_by_another_process_keeps_no_freed_page():
+    freed = (S, anon(2), Write(1, A, P), Madvise(1, A, P, "free"), Fork(1, 2), Write(2, A, P), Swapout(1), Read(1, A, P))
+    assert pages(*freed) == []
 
 
 # -- swap
@@ -341,13 +386,30 @@ def test_remap_file_pages_is_nonlinear_before_4_0_and_makes_vmas_since():
         assert result(*events, kernel="2.6.11", strategy=strategy)["reclaim"]["mappings"] == 4
 
 
+def test_remap_file_pages_rounds_down():
+    maps = (S, Mmap(1, A, 4 * P, "rw-", ["shared"], "f", 0))
+    assert len(vmas(*maps, RemapFilePages(1, A + 5, P + 100, 7))) == 2
+    impossible(*maps, RemapFilePages(1, A, 100, 7), field="len")
+
+
 # -- limits
+
+
+def test_offsets_end_with_the_page_cache_of_the_architecture():
+    far = Mmap(1, A, P, "r--", ["private"], "f", 1 << 44)
+    assert vmas(S, far) == [(0, 1, "r--")]
+    impossible(S, far, arch="i386", field="offset")
 
 
 def test_memory_is_estimated_before_it_is_taken():
     huge = (S, Mmap(1, A, 1 << 45, "rw-", ANON))
     assert result(*huge)["objects"]["vm_area_struct"] == 1
     assert "--max-memory" in impossible(*huge, Write(1, A, 1 << 45), max_memory=64 << 20)
+    nonlinear = (S, Mmap(1, A, 1 << 33, "---", ["shared"], "f", 0), RemapFilePages(1, A, 1 << 33, 1))
+    assert "--max-memory" in impossible(*nonlinear, kernel="2.6.11", max_memory=4 << 20)
+    forks = [S, anon(2000), Write(1, A, 2000 * P)] + [Fork(1, pid) for pid in range(2, 60)]
+    with pytest.raises(InputError, match="--max-memory"):
+        run(forks, "pte_chain", max_memory=2 << 20)
 
 
 def test_kernels():
