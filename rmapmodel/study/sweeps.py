@@ -16,9 +16,9 @@ COLUMNS = ("pages", "mappings", "missed", "probes", "visits", "candidates", "des
 def costs(run):
     """What a replay that ends with its reclaim events cost, as a dict with the keys `COLUMNS`.
 
-    `pages` looked up and their `mappings` in the page tables; `missed`, those that the walks did not find; `probes`, page
-    table entries looked at, `visits` and `candidates` (contract section 4), all sums over the pages; `design_bytes` that
-    the design adds at the end; `repeated_keys`, see there.
+    `pages` looked up and their `mappings` in the page tables; `missed`, those that the walks did not find; `probes`,
+    page table entries looked at, `visits` and `candidates` (contract section 4), all sums over the pages;
+    `design_bytes` that the design adds at the end; `repeated_keys`, see there.
     """
     machine, ledger = run.machine, run.machine.ledger
     reclaim = ledger.reclaim
@@ -54,7 +54,8 @@ def sweep(make, grid, strategies=None, options=None, measure=costs):
     for values in product(*grid.values()):
         point = dict(zip(grid, values))
         trace = make(**point)
-        rows += [{**point, "strategy": name, **measure(replay(trace, name, options))} for name in strategies or STRATEGIES]
+        rows += [{**point, "strategy": name, **measure(replay(trace, name, options))}
+                 for name in strategies or STRATEGIES]
     return pd.DataFrame(rows)
 
 
@@ -109,4 +110,5 @@ def thinned(frame, points=400):
     """
     events = frame.event.max() if len(frame) else 0
     stretch = (frame.event - 1) // max(1, -(-events // points))
-    return frame.groupby(["strategy", stretch.rename("stretch")], sort=False).max().reset_index().drop(columns="stretch")
+    highest = frame.groupby(["strategy", stretch.rename("stretch")], sort=False).max()
+    return highest.reset_index().drop(columns="stretch")

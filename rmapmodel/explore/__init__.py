@@ -1,0 +1,1 @@
+"""Explorers: ipywidgets in which the reader guesses before the answer is shown."""

@@ -1,0 +1,289 @@
+"""Structure diagrams: what the machine and its design hold at one moment, first as data, then as a picture."""
+
+from functools import singledispatch
+
+import numpy as np
+import pandas as pd
+
+from ..strategies.anon_vma import AnonVmaStrategy
+from ..strategies.anon_vma_chain import AnonVmaChainStrategy
+from ..strategies.anonmm import COUNT, AnonMmStrategy
+from ..strategies.pte_chain import PAGE_BITS, PteChainStrategy
+from ..strategies.shared_space import SharedSpaceStrategy
+from ..vm.frames import ANON, FIRST, ZERO
+from ..vm.vma import PAGE, prot_text
+
+PROCESSES, PAGES, VMAS = 12, 16, 6
+"""How many mms, single pages and vmas of an mm are told apart; what is beyond is summarised."""
+
+
+def structure(machine, walk=None, processes=PROCESSES, pages=PAGES, vmas=VMAS):
+    """What `machine` and its design hold, as a dict of `strategy`, `index`, `nodes`, `edges`, `more` and `walk`.
+
+    A node has an `id` and a `kind`: `mm_struct`, `vm_area_struct`, `page`, or an object of the design (`file` for a
+    file's address_space). A page node stands for `count` pages that lie alike, for one where there are no more than
+    `pages`; its `name` is a letter, a capital for several. An edge has
+    `source`, `target` and a `kind`: `vma` (mm to area), `pte` (area to page), `mapping` (page to object), `chain` (page
+    to chain), `member` (object or chain to the area or mm that it finds). `more` counts the mms beyond `processes` and
+    the vmas left out. `walk=(pid, address)` adds the reverse-map walk of that page: `visit` on the edges it takes, and
+    what it cost. Cost: one pass over the page tables.
+    """
+    view = _View(machine, processes, vmas)
+    frame = None
+    if walk is not None:
+        frame = machine.mm_of(walk[0]).table.at(walk[1] // PAGE)
+        if frame < FIRST:
+            raise ValueError(f"process {walk[0]} maps no page at {walk[1]:#x}")
+    view.add_pages(pages, frame)
+    view.add_files()
+    objects(machine.strategy, view)
+    view.keep_known()
+    if frame is not None:
+        view.add_walk(frame)
+    return {"strategy": machine.strategy.name, "index": machine.strategy.index, "nodes": view.nodes,
+            "edges": view.edges, "more": view.more, "walk": view.walk}
+
+
+def table(picture):
+    """The edges of a structure as a DataFrame, for publish.show: `source`, `kind`, `target`, `pages`, `visit`."""
+    return pd.DataFrame([(edge["source"], edge["kind"], edge["target"], edge.get("pages"),
+                          " ".join(f"{order}:{outcome}" for order, outcome in edge.get("visit", ())))
+                         for edge in picture["edges"]], columns=["source", "kind", "target", "pages", "visit"])
+
+
+def name_of(frame):
+    """A page's name: letters in the order in which frames were first taken, `a` to `z`, then `aa`.
+
+    >>> name_of(FIRST), name_of(FIRST + 27)
+    ('a', 'ab')
+    """
+    number, letters = int(frame) - FIRST, ""
+    while number >= 0:
+        letters = chr(ord("a") + number % 26) + letters
+        number = number // 26 - 1
+    return letters
+
+
+class _View:
+    """The nodes and edges gathered so far, and which frames each page node stands for."""
+
+    def __init__(self, machine, processes, vmas):
+        self.machine, self.nodes, self.edges, self.walk = machine, [], [], None
+        mms = sorted(machine.mms.values(), key=lambda mm: mm.number)
+        # beyond the limit the oldest and the youngest are shown
+        self.mms = mms if len(mms) <= processes else mms[:processes - 2] + mms[-2:]
+        self.more = {"mm_struct": len(mms) - len(self.mms),
+                     "vm_area_struct": sum(len(mm.vmas) for mm in mms if mm not in self.mms)}
+        for mm in self.mms:
+            self.node(mm_id(mm), "mm_struct", pids=sorted(mm.users), number=mm.number)
+            # what may hold pages of interest first: areas with resident pages
+            shown = sorted(sorted(mm.vmas, key=lambda vma: not _resident(vma))[:vmas], key=lambda vma: vma.start)
+            self.more["vm_area_struct"] += len(mm.vmas) - len(shown)
+            for vma in shown:
+                self.node(vma_id(vma), "vm_area_struct", mm=mm.number, start=vma.start, end=vma.end, pgoff=vma.pgoff,
+                          prot=prot_text(vma.flags), file=_file_name(vma.file), marks=_marks(vma))
+                self.edge(mm_id(mm), vma_id(vma), "vma")
+
+    def node(self, id, kind, **facts):
+        self.nodes.append({"id": id, "kind": kind, **facts})
+
+    def edge(self, source, target, kind, **facts):
+        self.edges.append({"source": source, "target": target, "kind": kind, **facts})
+
+    def add_pages(self, limit, alone):
+        """Page nodes, one a frame or one a run of frames that lie alike, and the ptes that map them."""
+        machine = self.machine
+        frame, mm, page = machine.truth()
+        shown = np.isin(mm, [each.number for each in self.mms])
+        kept = np.isin(frame, frame[shown])
+        frame, mm, page = frame[kept], mm[kept], page[kept]
+        numbers, first, counts = np.unique(frame, return_index=True, return_counts=True)
+        begins = _begins(machine.frames, numbers, first, counts, mm, page)
+        if len(numbers) <= limit:
+            begins[:] = True
+        if alone is not None:
+            at = np.flatnonzero(numbers == alone)
+            begins[at] = True
+            begins[(at + 1)[at + 1 < len(numbers)]] = True
+        starts = np.flatnonzero(begins)
+        self.groups, self.runs = {}, 0
+        for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)]):
+            self._add_group(numbers[low:high], range(first[low], first[low] + counts[low]), mm, page)
+
+    def _add_group(self, frames, rows, mm, page):
+        table, lead, count = self.machine.frames, int(frames[0]), len(frames)
+        name = name_of(lead)
+        if count > 1:
+            name, self.runs = name_of(FIRST + self.runs).upper(), self.runs + 1
+        id = f"page {name}" if count == 1 else f"pages {name}"
+        self.node(id, "page", name=name, count=count, anonymous=bool(table.flags[lead] & ANON),
+                  index=int(table.index[lead]), mapcount=int(table.mapcount[lead]))
+        self.groups[lead] = id, frames
+        for row in rows:
+            area = self.machine.mms[int(mm[row])].find(int(page[row]))
+            self.edge(vma_id(area), id, "pte", page=int(page[row]), pages=count)
+
+    def add_files(self):
+        """The address_space of each file with resident pages, and the areas that map it."""
+        table, files = self.machine.frames, self.machine.file_numbers
+        if self.machine.strategy.name == "pte_chain":
+            return
+        for lead, (id, _) in self.groups.items():
+            if not table.flags[lead] & ANON:
+                file = files[int(table.anchor[lead])]
+                if not any(node["id"] == f"file {file.number}" for node in self.nodes):
+                    self.node(f"file {file.number}", "file", name=_file_name(file))
+                    for tree in file.index:
+                        for vma in tree:
+                            self.edge(f"file {file.number}", vma_id(vma), "member")
+                self.edge(id, f"file {file.number}", "mapping", index=int(table.index[lead]))
+
+    def point(self, kind):
+        """Edges from the anonymous pages to the objects of a kind that they point to."""
+        table = self.machine.frames
+        for lead, (id, _) in self.groups.items():
+            if table.flags[lead] & ANON:
+                self.edge(id, f"{kind} {table.anchor[lead]}", "mapping", index=int(table.index[lead]))
+
+    def sets(self, kind, numbered):
+        """Objects that pages point to and that hold a set of vmas, `vmas`."""
+        self.point(kind)
+        for number, each in sorted(numbered.items()):
+            self.node(f"{kind} {number}", kind, number=number)
+            for vma in each.vmas:
+                self.edge(f"{kind} {number}", vma_id(vma), "member")
+
+    def keep_known(self):
+        """Drops objects that find nothing shown and hold no page shown, and edges to what is not shown."""
+        known = {node["id"] for node in self.nodes}
+        self.edges = [edge for edge in self.edges if edge["source"] in known and edge["target"] in known]
+        used = {end for edge in self.edges for end in (edge["source"], edge["target"])}
+        dropped = [node for node in self.nodes if node["id"] not in used and node["kind"] != "mm_struct"]
+        self.nodes = [node for node in self.nodes if node not in dropped]
+        for node in dropped:
+            self.more[node["kind"]] = self.more.get(node["kind"], 0) + 1
+
+    def add_walk(self, frame):
+        """Marks the edges that the walk of one frame takes, in order."""
+        log = []
+        cost = self.machine.strategy.walk(np.array([frame], np.int32), log=log).totals()
+        id = self.groups[frame][0]
+        found = {(edge["source"], edge["target"]): edge for edge in self.edges if edge["kind"] == "member"}
+        order, sources = 0, [edge["target"] for edge in self.edges
+                             if edge["source"] == id and edge["kind"] in ("mapping", "chain")] + [id]
+        for visit in log:
+            if "outcome" not in visit or visit["visits"] == "anonmm" and visit.get("address") is None:
+                continue  # an object looked up, or an anonmm without a pte to look at
+            order += 1
+            target = f"vma {visit['mm']}:{visit['start'] // PAGE:x}" if "start" in visit else f"mm {visit['mm']}"
+            if visit["visits"] == "anonmm":
+                sources = [f"anonmm {visit['number']}"]
+            for source in sources:
+                edge = found.get((source, target))
+                if edge is not None:
+                    edge.setdefault("visit", []).append((order, visit["outcome"]))
+        self.walk = {"page": id, "visits": order, "cost": cost}
+
+
+def mm_id(mm):
+    """The id of an mm's node."""
+    return f"mm {mm.number}"
+
+
+def vma_id(vma):
+    """The id of a vma's node."""
+    return f"vma {vma.mm.number}:{vma.start:x}"
+
+
+def _resident(vma):
+    return any((entries >= FIRST).any() for _, entries in vma.mm.table.spans(vma.start, vma.end))
+
+
+def _file_name(file):
+    return None if file is None else file.name or f"shmem {file.number}"
+
+
+def _marks(vma):
+    """Pages of a vma that are not frames: (page, letter) of the zero page and of swap entries, for small areas."""
+    if vma.pages > 64:
+        return []
+    return [(page + at, "z" if entry == ZERO else "s") for page, entries in vma.mm.table.spans(vma.start, vma.end)
+            for at, entry in enumerate(entries.tolist()) if entry == ZERO or entry < 0]
+
+
+def _begins(frames, numbers, first, counts, mm, page):
+    """Which frames do not lie like the one before: next number, object, index and every mapping a page further."""
+    begins = np.ones(len(numbers), np.bool_)
+    if len(numbers) < 2:
+        return begins
+    same = (np.diff(numbers) == 1) & (np.diff(counts) == 0) & (np.diff(frames.anchor[numbers]) == 0)
+    same &= (np.diff(frames.index[numbers]) == 1) | (frames.anchor[numbers[1:]] == 0)
+    rows = np.arange(len(mm))
+    follower = np.minimum(rows + np.repeat(counts, counts), len(mm) - 1)
+    alike = np.logical_and.reduceat((mm[follower] == mm) & (page[follower] == page + 1), first)
+    begins[1:] = ~(same & alike[:-1])
+    return begins
+
+
+# -- what each design keeps ------------------------------------------------------------------------------------------
+
+
+@singledispatch
+def objects(strategy, view):
+    """Adds the objects of a design to a view; one not known here shows its vmas, pages and files only."""
+
+
+@objects.register
+def _(strategy: AnonVmaStrategy, view):
+    view.sets("anon_vma", strategy.anon_vmas)
+
+
+@objects.register
+def _(strategy: AnonVmaChainStrategy, view):
+    view.point("anon_vma")
+    for number, anon in sorted(strategy.anon_vmas.items()):
+        view.node(f"anon_vma {number}", "anon_vma", number=number, parent=anon.parent.number)
+        for avc in anon.vmas:
+            view.edge(f"anon_vma {number}", vma_id(avc.vma), "member", through="anon_vma_chain",
+                      own=avc.vma.anon is anon)
+
+
+@objects.register
+def _(strategy: SharedSpaceStrategy, view):
+    view.sets("address_space", strategy.spaces)
+
+
+@objects.register
+def _(strategy: AnonMmStrategy, view):
+    view.point("anonmm")
+    for number, anonmm in sorted(strategy.anonmms.items()):
+        view.node(f"anonmm {number}", "anonmm", number=number, dead=anonmm.mm is None)
+        if anonmm.mm is not None:
+            view.edge(f"anonmm {number}", mm_id(anonmm.mm), "member")
+    families = {id(anonmm.family): anonmm.family for anonmm in strategy.anonmms.values()}
+    for family in families.values():
+        members = list(family.members)
+        for one, other in zip(members, members[1:]):
+            view.edge(f"anonmm {one}", f"anonmm {other}", "family")
+    for lead, (page, frames) in view.groups.items():
+        elements, _ = strategy.chains.lengths(np.array([lead]))
+        if elements[0]:
+            held = [int(values[0]) for _, values in strategy.chains.values(np.array([lead])) if values[0] != COUNT]
+            chain = f"rmap_chain of {page}"
+            view.node(chain, "rmap_chain", count=int(elements[0]) * len(frames), addresses=sorted(held))
+            view.edge(page, chain, "chain")
+
+
+@objects.register
+def _(strategy: PteChainStrategy, view):
+    for lead, (page, frames) in view.groups.items():
+        elements, _ = strategy.chains.lengths(np.array([lead]))
+        if elements[0]:
+            source = f"pte_chain of {page}"
+            view.node(source, "pte_chain", count=int(elements[0]) * len(frames))
+            view.edge(page, source, "chain")
+            ptes = [int(values[0]) for _, values in strategy.chains.values(np.array([lead]))]
+        else:
+            source, ptes = page, [int(strategy.direct[lead])]
+        for pte in ptes:
+            view.edge(source, f"mm {pte >> PAGE_BITS}", "member", page=pte & (1 << PAGE_BITS) - 1, pages=len(frames))
