@@ -13,6 +13,7 @@ from rmapmodel.report.parameters import CHECKOUT
     ("&lt;function f at 0x7f00a0&gt;", "&lt;function f at 0x…&gt;"),
     ("vma at 0x1000 <td>page at 0x2000</td>", "vma at 0x1000 <td>page at 0x2000</td>"),
     (f"{CHECKOUT}/rmapmodel/x.py:3: UserWarning", "rmapmodel/x.py:3: UserWarning"),
+    (f"in '{CHECKOUT}/x' or /elsewhere{CHECKOUT}/x", f"in 'x' or /elsewhere{CHECKOUT}/x"),
     (f"{tempfile.gettempdir()}/ipykernel_123/456.py:3: UserWarning", "cell:3: UserWarning"),
 ])
 def test_text(text, left):

@@ -35,7 +35,7 @@ def test_parameters_reach_the_notebook_and_good_news_ends_0(tmp_path, monkeypatc
     (injected,) = ("".join(cell["source"]) for cell in cells if cell["id"] == "injected-parameters")
     assert injected == "LABEL = 'input.txt'\nSIZES = [5, 6]"
     printed = capsys.readouterr()
-    assert printed.out == "{out}/index.html: 2 notebooks, 1 figures, 2 of 3 claims hold\n" and printed.err == ""
+    assert printed.out == "{out}/index.html: notebooks 2, figures 1, claims that hold 2 of 3\n" and printed.err == ""
 
 
 def test_an_endless_cell_is_interrupted_and_the_others_go_on(tmp_path, capsys):

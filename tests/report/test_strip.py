@@ -25,6 +25,12 @@ def test_only_tags_and_folding_stay_of_a_cells_metadata():
     assert stripped["metadata"] == {"tags": ["parameters"], "jupyter": {"source_hidden": True}}
 
 
+def test_pictures_attached_to_prose_stay():
+    prose = {"cell_type": "markdown", "source": "![a](attachment:a.png)",
+             "attachments": {"a.png": {"image/png": "iVBO"}}}
+    assert strip({"cells": [prose]})["cells"][0]["attachments"] == prose["attachments"]
+
+
 def test_empty_cells_go():
     assert strip({"cells": [cell(" \n"), cell("x\n\n")]})["cells"][0]["source"] == ["x"]
 

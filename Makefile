@@ -1,0 +1,48 @@
+# `make` alone lists the targets. Everything is installed into .venv, from requirements.lock.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup report test lab lock
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12` chooses another.
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The stamps name what was installed, so a changed lock, another Python or a checkout that moved is installed anew.
+LOCKED := $(shell { cat requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
+INSTALLED := $(shell { cat pyproject.toml requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@echo '  Options of the report: make report ARGS="15-your-trace -p TRACE=my.jsonl"'
+
+setup: $(VENV)/installed-$(INSTALLED) ## Create .venv from the lock and install the package (skipped when up to date).
+
+report: setup ## Run all notebooks and write the report; open reports/index.html.
+	$(BIN)/rmapmodel report $(ARGS)
+
+test: setup ## Run all tests, on all cores.
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+
+lab: setup ## Open JupyterLab on the notebooks, for this machine only (127.0.0.1, with a token).
+	$(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks \
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+
+lock: setup ## Resolve the dependencies of pyproject.toml anew into requirements.lock (needs uv).
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], \
+	    sep="\n")' | uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra test --upgrade \
+	        --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock pyproject.toml -
+
+$(VENV)/locked-$(LOCKED): requirements.lock
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.12))
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --quiet --compile --require-hashes --no-deps -r requirements.lock
+	touch $@
+
+$(VENV)/installed-$(INSTALLED): pyproject.toml $(VENV)/locked-$(LOCKED)
+	rm -f $(VENV)/installed-*
+	$(PIP) install --quiet --no-deps --no-build-isolation --no-index -e .
+	touch $@
