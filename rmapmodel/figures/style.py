@@ -48,7 +48,7 @@ RC = {
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
     "svg.fonttype": "path",
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 3,
 }
 
 

@@ -21,7 +21,7 @@ def compare(trace, strategies=None, kernels=None, options=None, progress=None):
     `index`, `refused`, `objects` (dict, at each object's peak), `vmas`, `bytes` and `design_bytes` (peaks), `final_vmas`,
     and the counters of `reclaim`. `progress` wraps the list of runs (tqdm). Errors: InputError as replay().
     """
-    options = options or Options()
+    options = options or Options(reclaim="default")
     names = list(strategies or STRATEGIES)
     runs = [(name, kernel) for kernel in (kernels or [options.kernel]) for name in names]
     if options.reclaim == "default":

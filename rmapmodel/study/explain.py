@@ -1,11 +1,13 @@
 """Explain: who maps one page, the structures a walk goes through, each visit in order, and a map of the mms."""
 
+from itertools import takewhile
+
 import numpy as np
 
 from ..errors import InputError
 from ..vm.frames import ANON, FIRST, ZERO
 from ..vm.vma import PAGE, SHARED, prot_text
-from .replay import Options, machine_for
+from .replay import Options, applied, machine_for
 
 SCHEMA = "rmapmodel/explain/1"
 MAP_PAGES = 64
@@ -21,14 +23,8 @@ def explain(trace, strategy, pid, address, until=None, options=None):
     """
     machine = machine_for(trace.header, strategy, options or Options())
     line = 0
-    for line, event in trace:
-        if until is not None and line > until:
-            break
-        try:
-            machine.apply(event, line)
-        except InputError as error:
-            error.path, error.line = trace.path, line
-            raise
+    for line, _ in applied(machine, trace, takewhile(lambda pair: until is None or pair[0] <= until, trace)):
+        pass
     mm = machine.processes.get(pid)
     if mm is None:
         raise InputError(f"process {pid} does not exist after line {until or line}", field="PID:ADDR")

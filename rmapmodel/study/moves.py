@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
 from ..events import Mremap
 from ..vm.frames import ANON
 from ..vm.vma import PAGE
-from .replay import Options, machine_for
+from .replay import Options, applied, machine_for
 
 COLUMNS = ("line", "pid", "moved", "refused", "resident", "anonymous", "shared", "reindexed", "allocated")
 
@@ -24,16 +23,16 @@ def moves(trace, strategy, options=None):
     if not any(type(event) is Mremap for _, event in trace):
         return pd.DataFrame(rows, columns=COLUMNS)
     machine = machine_for(trace.header, strategy, options or Options())
-    for line, event in trace:
-        watched = type(event) is Mremap
-        if watched:
-            before = _before(machine, event)
-        try:
-            machine.apply(event, line)
-        except InputError as error:
-            error.path, error.line = trace.path, line
-            raise
-        if watched:
+    before = None
+
+    def looking_first():
+        nonlocal before
+        for line, event in trace:
+            before = _before(machine, event) if type(event) is Mremap else None
+            yield line, event
+
+    for line, event in applied(machine, trace, looking_first()):
+        if before is not None:
             rows.append((line, event.pid, _moves(event), *_after(machine, *before)))
     return pd.DataFrame(rows, columns=COLUMNS)
 

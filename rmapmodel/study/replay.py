@@ -95,12 +95,7 @@ def replay(trace, strategy, options=None, after=None, timeline=False):
         raise
     run = Run(machine, missing=list(trace.header.missing))
     ledger, frames, mms = machine.ledger, machine.frames, machine.mms
-    for line, event in with_reclaim(trace, options, strategy):
-        try:
-            machine.apply(event, line)
-        except InputError as error:
-            error.path, error.line = trace.path, line
-            raise
+    for line, _ in applied(machine, trace, with_reclaim(trace, options, strategy)):
         if line is not None:
             run.events += 1
         ledger.sample(len(mms), frames.alive)
@@ -112,6 +107,20 @@ def replay(trace, strategy, options=None, after=None, timeline=False):
     if found != truth:
         raise CheckFailed(f"{strategy} finds {found} mappings of the {truth} in the page tables")
     return run
+
+
+def applied(machine, trace, pairs=None):
+    """Executes a trace (or the `pairs` of line and event) on a machine and yields each pair when it is done.
+
+    Errors: InputError naming the file, line and field of an impossible event.
+    """
+    for line, event in trace if pairs is None else pairs:
+        try:
+            machine.apply(event, line)
+        except InputError as error:
+            error.path, error.line = trace.path, line
+            raise
+        yield line, event
 
 
 def with_reclaim(trace, options, strategy):
@@ -148,12 +157,7 @@ def line_of_peak(trace, options, strategy):
     """The line after which the most (mm, address) pairs are mapped for the first time, found by a run of its own."""
     best, at = -1, None
     machine = machine_for(trace.header, strategy, options)
-    for line, event in trace:
-        try:
-            machine.apply(event, line)
-        except InputError as error:
-            error.path, error.line = trace.path, line
-            raise
+    for line, _ in applied(machine, trace):
         if machine.mappings > best:
             best, at = machine.mappings, line
     return at

@@ -1,0 +1,1 @@
+"""The real kernel: traces executed on the one that runs here."""
