@@ -206,10 +206,21 @@ def _pairs(parameters):
     return pairs
 
 
-def _progress(runs):
+def _watched(items, unit):
+    """The items, with a progress bar when they take more than two seconds and stderr is a terminal."""
     from tqdm import tqdm
 
-    return tqdm(runs, delay=2, leave=False, unit="run", disable=not sys.stderr.isatty())
+    return tqdm(items, delay=2, leave=False, unit=f" {unit}", disable=not sys.stderr.isatty())
+
+
+class WatchedTrace:
+    """A trace that shows its progress each time it is read."""
+
+    def __init__(self, trace):
+        self.path, self.header, self._trace = trace.path, trace.header, trace
+
+    def __iter__(self):
+        return iter(_watched(self._trace, "events"))
 
 
 def _trace(path):
@@ -231,7 +242,7 @@ def replay(args):
     options = _options(args)
     began = time.perf_counter()
     trace = _trace(args.trace)
-    run = run_trace(_watched(trace), args.strategy, options, timeline=args.timeline)
+    run = run_trace(WatchedTrace(trace), args.strategy, options, timeline=args.timeline)
     seconds = time.perf_counter() - began
     result = run.result(pages=args.pages)
     if args.timeline:
@@ -239,18 +250,6 @@ def replay(args):
     if args.timing:
         result["timing"] = {"seconds": seconds}
     print(json.dumps(result) if args.json else summary(result))
-
-
-class _watched:
-    """A trace that shows a progress bar while it is read, when that takes more than two seconds at a terminal."""
-
-    def __init__(self, trace):
-        self.path, self.header, self._trace = trace.path, trace.header, trace
-
-    def __iter__(self):
-        from tqdm import tqdm
-
-        return iter(tqdm(self._trace, delay=2, leave=False, unit="event", disable=not sys.stderr.isatty()))
 
 
 def compare(args):
@@ -262,7 +261,8 @@ def compare(args):
     names = _listed(args, "strategies")
     for name in names or ():
         strategy(name)
-    frame, _ = study.compare(_trace(args.trace), names, _listed(args, "kernels"), options, _progress)
+    frame, _ = study.compare(_trace(args.trace), names, _listed(args, "kernels"), options,
+                             lambda runs: _watched(runs, "runs"))
     if args.json:
         print(json.dumps(study.as_json(frame)))
     else:
@@ -283,7 +283,7 @@ def explain(args):
         colon = ""
     if not colon or pid < 1 or address < 0:
         raise InputError(f"{args.page!r} is not PID:ADDR, like 1:0x10000000", field="PID:ADDR")
-    told = study.explain(_trace(args.trace), args.strategy, pid, address, args.until, options)
+    told = study.explain(WatchedTrace(_trace(args.trace)), args.strategy, pid, address, args.until, options)
     print(json.dumps(told) if args.json else study.as_text(told))
 
 
@@ -292,7 +292,7 @@ def import_(args):
     from .trace import write
     from .trace.strace import import_strace
 
-    header, events = import_strace(args.log, args.perf)
+    header, events = import_strace(args.log, args.perf, lambda lines: _watched(lines, "lines"))
     output = args.output or f"{args.log}.jsonl"
     count = write(output, header, events)
     print(f"{output}: {count} events")
@@ -312,7 +312,7 @@ def generate(args):
     if not args.workload or not args.output:
         raise InputError("generate wants a WORKLOAD and -o TRACE (or --list)")
     header, events = workloads.generate(args.workload, **workloads.parse_params(args.parameters))
-    count = write(args.output, header, events)
+    count = write(args.output, header, _watched(events, "events"))
     print(f"{args.output}: {count} events")
 
 

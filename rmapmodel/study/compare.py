@@ -17,9 +17,10 @@ TRUTH = "truth"
 def compare(trace, strategies=None, kernels=None, options=None, progress=None):
     """Replays a trace under every design and kernel; returns (DataFrame, list of result dicts).
 
-    One row a strategy (and kernel), at their peak where that is said, then the truth, one row (or one a kernel where they differ); columns are `strategy`, `kernel`,
-    `index`, `refused`, `objects` (dict, at each object's peak), `vmas`, `bytes` and `design_bytes` (peaks), `final_vmas`,
-    and the counters of `reclaim`. `progress` wraps the list of runs (tqdm). Errors: InputError as replay().
+    One row a strategy (and kernel), then the truth: one row, or one a kernel where they differ. Columns: `strategy`,
+    `kernel`, `index`, `refused`, `objects` (dict, at each object's peak), `vmas`, `bytes` and `design_bytes` (peaks),
+    `final_vmas`, and the counters of `reclaim`. `progress` wraps the list of runs (tqdm). Errors: InputError and
+    CheckFailed as replay().
     """
     options = options or Options(reclaim="default")
     names = list(strategies or STRATEGIES)

@@ -70,17 +70,18 @@ class Recording:
         return forks[index] if index < len(forks) and forks[index][0] <= end else None
 
 
-def read(path):
+def read(path, watch=iter):
     """Reads `perf script --show-mmap-events --show-task-events`, plain or with -F; times become wall-clock times.
 
-    Raises InputError if the file cannot be read or no line of it is like one of perf script. A line that is not
+    `watch` wraps the lines while they are read. Raises InputError if the file cannot be read or no line of it is like one
+    of perf script. A line that is not
     understood is counted. Cost: about ten microseconds a line.
     """
     recording, reader = Recording(), None
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             reader = _Reader(recording)
-            for line in file:
+            for line in watch(file):
                 reader.take(line.rstrip("\n"))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path) from error

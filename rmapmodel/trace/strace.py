@@ -155,7 +155,7 @@ _CALLS |= {name: _CALLS[like] for name, like in (
 class _Log:
     """The calls of a strace log that matter to memory, and who lived when."""
 
-    def __init__(self, path):
+    def __init__(self, path, watch):
         self.calls, self.counts, self.signals = [], Counter(), {}
         self.first_seen, self.live, self.span = {}, set(), None
         self._announced, self._unfinished, self._quits = set(), {}, {}
@@ -164,7 +164,7 @@ class _Log:
         self._main = None  # the thread that lines without a pid speak of
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
-                for line in file:
+                for line in watch(file):
                     self._take(line.rstrip("\n"))
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", path) from error
@@ -717,16 +717,17 @@ def _tag(event):
 # -- the whole -----------------------------------------------------------------------------------------------------
 
 
-def import_strace(log_path, perf_path=None):
+def import_strace(log_path, perf_path=None, watch=iter):
     """The header and the list of events of what strace, and perf if given, recorded; such a trace always replays.
 
     `log_path` is the output of `strace -f -ttt -e trace=%memory,%process` (more calls are welcome), `perf_path` that of
     `perf script --show-mmap-events --show-task-events`. What cannot be reconciled is left out, counted and named in
-    the header's `missing`. Raises InputError if a file cannot be read or is of another kind. Cost: 10 to 20
-    microseconds a line, and a few hundred bytes of memory a call or event.
+    the header's `missing`; `watch` wraps the lines of each file while they are read (tqdm). Raises InputError if a file
+    cannot be read or is of another kind. Cost: 10 to 20 microseconds a line, and a few hundred bytes of memory a call or
+    event.
     """
-    log = _Log(log_path)
-    recording = perf.read(perf_path) if perf_path is not None else None
+    log = _Log(log_path, watch)
+    recording = perf.read(perf_path, watch) if perf_path is not None else None
     if recording and (recording.span[0] > log.span[1] or recording.span[1] < log.span[0]):
         log.counts["recording(s) by perf, whose times are not those of strace (perf record -k CLOCK_REALTIME)"] += 1
         recording = None
