@@ -30,10 +30,11 @@ class Options:
 
 @dataclass
 class Run:
-    """A machine that has executed a trace, and what was noted on the way."""
+    """A machine that has executed a trace, what was noted on the way, and the trace's own `source` and `missing`."""
 
     machine: Machine
     events: int = 0
+    source: str | None = None
     missing: list = field(default_factory=list)
     timeline: list = field(default_factory=list)
 
@@ -52,7 +53,7 @@ class Run:
         return {
             "schema": SCHEMA, "strategy": strategy.name, "index": strategy.index, "arch": machine.arch,
             "kernel": machine.kernel.text, "page_size": PAGE, "events": self.events, "refused": machine.refused,
-            "missing": self.missing, "processes": processes, "objects": objects,
+            "missing": self.missing, **({"source": self.source} if self.source else {}), "processes": processes, "objects": objects,
             "bytes": {**sizes, "total": ledger.bytes},
             "bytes_design": {"now": ledger.design_bytes(len(machine.mms), machine.frames.alive),
                              "peak": ledger.peak_design},
@@ -93,7 +94,7 @@ def replay(trace, strategy, options=None, after=None, timeline=False):
     except InputError as error:
         error.path = trace.path if error.line else None
         raise
-    run = Run(machine, missing=list(trace.header.missing))
+    run = Run(machine, source=trace.header.source, missing=list(trace.header.missing))
     ledger, frames, mms = machine.ledger, machine.frames, machine.mms
     for line, _ in applied(machine, trace, with_reclaim(trace, options, strategy)):
         if line is not None:
@@ -177,6 +178,8 @@ def summary(result):
         lines += ["", f"reclaim walked {reclaim['pages']} pages with {reclaim['mappings']} mappings"]
         lines += [f"  {name.replace('_', ' '):16} {reclaim[name]:14} {reclaim[name] / reclaim['mappings']:12.2f} a mapping"
                   for name in reclaim if name not in ("pages", "mappings")]
+    if "source" in result:
+        lines += ["", f"source: {result['source']}"]
     for what in result["refused"]:
         follows = f" (follows from line {what['because']})" if what["because"] else ""
         lines.append(f"refused: line {what['line']} {what['op']}: {what['reason']}{follows}")

@@ -52,9 +52,11 @@ def test_results_validate_against_the_schema(strategy):
 
 
 def test_options_win_over_the_header_and_the_header_over_defaults():
-    header = Header(version=1, arch="i386", kernel="2.6.11", missing=["2 page faults"])
+    header = Header(version=1, arch="i386", kernel="2.6.11", source="by hand", missing=["2 page faults"])
     plain = replay(in_memory(events(), header), "anon_vma").result()
     assert (plain["arch"], plain["kernel"], plain["missing"]) == ("i386", "2.6.11", ["2 page faults"])
+    assert plain["source"] == "by hand" and "source: by hand" in summary(plain)
+    jsonschema.validate(plain, SCHEMA)
     assert plain["index"] == "list/prio_tree"
     told = replay(in_memory(events(), header), "anon_vma", Options("interval_tree", "x86_64", "5.10-generic")).result()
     assert (told["arch"], told["kernel"], told["index"]) == ("x86_64", "5.10-generic", "interval_tree/interval_tree")
