@@ -35,11 +35,16 @@ def title(ax, text):
     ax.set_title(text, loc="left", fontsize=8.5)
 
 
-def phase(ax, x, label):
-    """Marks where something begins on the x axis, named at the top to the right of the mark."""
+def phase(ax, x, label, ha="left"):
+    """Marks where something begins on the x axis, named at the top beside the mark; with `ha="right"`, to its left."""
     ax.axvline(x, color=REFERENCE["color"], linewidth=0.6, zorder=1)
-    ax.annotate(label, (x, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=7,
-                color=REFERENCE["color"], va="top")
+    ax.annotate(label, (x, 1), (-3 if ha == "right" else 3, -2), xycoords=("data", "axes fraction"),
+                textcoords="offset points", fontsize=7, color=REFERENCE["color"], va="top", ha=ha)
+
+
+def integers(axis):
+    """Lets an axis that counts have whole numbers only."""
+    axis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
 
 
 def thousands(axis):

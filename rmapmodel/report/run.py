@@ -27,7 +27,8 @@ from rmapmodel.report.strip import dumps, strip
 class Run:
     """One notebook of a report, executed: what the index and the manifest say about it.
 
-    `error` is None or {"cell": index or None, "text"}; `wrong` lists what is wrong though it finished.
+    `error` is None or {"cell": index or None, "text", "traceback", "input"}: `input` is what an InputError says, else
+    None; `wrong` lists what is wrong though it finished.
     """
 
     path: Path
@@ -58,7 +59,8 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
 
     `parameters` are texts by name, as from a command line; they win over `yaml_file`, that over the notebooks' set
     `scale` of scales.yml. Returns 0, or 1 if a notebook failed or a claim's check did. Raises InputError, before any
-    work, for whatever is wrong with the arguments.
+    work, for whatever is wrong with the arguments, and after it for a value that a notebook refuses; then nothing is
+    written.
     """
     paths = find(notebooks)
     given = values(paths, parameters or {}, yaml_file, scale)
@@ -70,6 +72,7 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
         tasks = [_task(path, given[path.stem], folder.scratch) for path in paths]
         _execute(tasks, jobs or cores, folder.scratch, cell_seconds, notebook_seconds)
         runs = [_finished(path, task, given[path.stem], cell_seconds) for path, task in zip(paths, tasks)]
+        _refuse_bad_input(runs)
         gather(runs)
         _write(runs, folder.report)
         _write_json(folder.report / "timings.json", {
@@ -82,9 +85,18 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
     return _say(runs, Path(out) / "index.html")
 
 
+def _refuse_bad_input(runs):
+    """Raises InputError where what failed is what the reader gave: a parameter's value, or the file it names."""
+    for run in runs:
+        if run.error and run.error["input"]:
+            raise InputError(run.error["input"], path=run.name)
+
+
 def _say(runs, index):
     """Print what came out, and return the exit status."""
     wrong = [f"{run.name}: {text}" for run in runs for text in ([run.error["text"]] if run.error else []) + run.wrong]
+    for traceback in (run.error["traceback"] for run in runs if run.error and run.error["traceback"]):
+        print(traceback, file=sys.stderr)
     for line in wrong:
         print(f"rmapmodel: {line}", file=sys.stderr)
     claims = [claim for run in runs for claim in run.claims]
@@ -146,7 +158,16 @@ def _error(error, notebook, cell_seconds):
         text = clean_text(f"{error['name']}: {error['value']}").splitlines()[0]
     if error["cell"] is not None:
         text = f"cell {sum(cell['cell_type'] == 'code' for cell in notebook['cells'][:error['cell'] + 1])}: {text}"
-    return {"cell": error["cell"], "text": text}
+    raised = "again" not in error and error["name"] != "KeyboardInterrupt"
+    return {"cell": error["cell"], "text": text, "traceback": _traceback(notebook, error["cell"]) if raised else "",
+            "input": error["value"] if raised and error["name"] == "InputError" else None}
+
+
+def _traceback(notebook, cell):
+    """The traceback that a cell ended with, as plain text; empty where there is none."""
+    outputs = notebook["cells"][cell].get("outputs", ()) if cell is not None else ()
+    lines = [line for output in outputs if output["output_type"] == "error" for line in output["traceback"]]
+    return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
 
 
 def gather(runs):

@@ -6,10 +6,14 @@ import numpy as np
 
 from ..errors import InputError
 from ..vm.frames import ANON, FIRST, ZERO
+from ..vm.pagetable import LEAF
 from ..vm.vma import PAGE, SHARED, prot_text
 from .replay import Options, applied, machine_for
 
 SCHEMA = "rmapmodel/explain/1"
+MAP_AREAS, MAP_VISITS = 12, 40
+"""An mm with more areas shows those that map the page and their neighbours; a walk with more visits its ends."""
+
 MAP_PAGES = 64
 """Characters of a vma in the ASCII map; a longer vma shows one for several pages."""
 
@@ -73,12 +77,23 @@ def ascii_map(machine, frame, mms):
     lines = []
     for _, mm in sorted(shown.items()):
         lines.append(f"mm {mm.number} (pid {', '.join(map(str, sorted(mm.users)))})")
-        for vma in mm.vmas:
+        shown_vmas = _worth_showing(mm, frame)
+        for vma in shown_vmas:
             name = "anon" if vma.file is None else vma.file.name or f"shmem {vma.file.number}"
             kind = "s" if vma.flags & SHARED else "p"
             lines.append(f"  {vma.start * PAGE:#x}-{vma.end * PAGE:#x} {prot_text(vma.flags)}{kind} pgoff {vma.pgoff:#x} "
                          f"{name}  {_picture(mm, vma, frame)}")
+        if len(shown_vmas) < len(mm.vmas):
+            lines.append(f"  ... and {len(mm.vmas) - len(shown_vmas)} areas that do not map it")
     return lines
+
+
+def _worth_showing(mm, frame):
+    if len(mm.vmas) <= MAP_AREAS:
+        return mm.vmas
+    near = {mm.position(page + number * LEAF) + step for number, leaf in mm.table.leaves.items()
+            for page in np.flatnonzero(leaf == frame).tolist() for step in (-1, 0, 1)} if frame >= FIRST else {0}
+    return [vma for place, vma in enumerate(mm.vmas) if place in near]
 
 
 def _picture(mm, vma, frame):
@@ -101,7 +116,12 @@ def as_text(told):
         what = "anonymous page" if page["kind"] == "anonymous" else f"page of {page['file'] or 'a shared anonymous object'}"
         lines.append(f"{what}, index {page['index']:#x}, mapped {page['mapcount']} times")
         lines += ["", "visits in order"]
-        lines += [f"  {n}. {_visit(visit)}" for n, visit in enumerate(told["visits"], 1)]
+        steps = [f"  {n}. {_visit(visit)}" for n, visit in enumerate(told["visits"], 1)]
+        left_out = len(steps) - MAP_VISITS
+        if left_out > 0:
+            half = MAP_VISITS // 2
+            steps[half:-half] = [f"  ... and {left_out} more visits (all of them with --json)"]
+        lines += steps
         lines += ["", "mapped by"]
         lines += [f"  pid {', '.join(map(str, each['pids']))} at {each['address']:#x}" for each in told["mappings"]]
         cost = told["cost"]

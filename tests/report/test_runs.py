@@ -38,6 +38,27 @@ def test_parameters_reach_the_notebook_and_good_news_ends_0(tmp_path, monkeypatc
     assert printed.out == "{out}/index.html: notebooks 2, figures 1, claims that hold 2 of 3\n" and printed.err == ""
 
 
+def test_a_failing_cell_shows_its_traceback_and_ends_1(tmp_path, capsys):
+    assert run(paths("02"), out=str(tmp_path / "out")) == 1
+    said = capsys.readouterr().err
+    assert "return 1 / divisor" in said and "\x1b[" not in said
+    assert said.splitlines()[-1] == "rmapmodel: 02-failing-cell: cell 3: ZeroDivisionError: division by zero"
+    assert (tmp_path / "out/notebooks/02-failing-cell.failed.ipynb").is_file()
+
+
+def test_a_value_that_a_notebook_refuses_is_bad_input_and_nothing_is_written(tmp_path):
+    cells = [("# 07. A trace that is not there", []), ('TRACE: str = "none.jsonl"  # the trace', ["parameters"]),
+             ("from rmapmodel.trace import read\nread(TRACE)", [])]
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [
+        {"cell_type": "code" if number else "markdown", "id": f"c{number}", "metadata": {"tags": tags} if tags else {},
+         "source": source, **({"outputs": [], "execution_count": None} if number else {})}
+        for number, (source, tags) in enumerate(cells)]}
+    (tmp_path / "07-trace.ipynb").write_text(json.dumps(notebook))
+    with pytest.raises(InputError, match="07-trace: .*none.jsonl: cannot be read"):
+        run([str(tmp_path / "07-trace.ipynb")], {}, out=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_endless_cell_is_interrupted_and_the_others_go_on(tmp_path, capsys):
     assert run(paths("04", "03"), {"MEASURED": "4"}, out=tmp_path / "out", cell_seconds=2) == 1
     assert capsys.readouterr().err == "rmapmodel: 04-endless-cell: cell 2: ran longer than 2 s\n"

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from rmapmodel.errors import InputError
-from rmapmodel.events import Exit, Fork, Header, Mmap, Mremap, Reclaim, Spawn, Write
+from rmapmodel.events import Exit, Fork, Header, Mmap, Mremap, Read, Reclaim, Spawn, Write
 from rmapmodel.strategies import STRATEGIES
 from rmapmodel.study import compare, explain
 from rmapmodel.study.replay import Options, line_of_peak, replay, summary
@@ -151,6 +151,15 @@ def test_explain_on_a_list_shows_what_is_passed():
     told = explain.explain(in_memory(events()), "anon_vma", 1, A + 3 * P, options=Options(index="list"))
     vmas = [visit["outcome"] for visit in told["visits"] if visit["visits"] == "vm_area_struct"]
     assert vmas == ["maps it", "out of range", "maps it"]  # newest first: the piece split off last, the moved, the parent
+
+
+def test_explain_in_a_crowd_shows_what_matters():
+    many = [Spawn(1)] + [Mmap(1, A + 2 * n * P, P, "r--", ["shared"], "f", n * P) for n in range(100)]
+    told = explain.explain(in_memory(many + [Read(1, A, P)]), "anon_vma", 1, A, options=Options(index="list"))
+    assert len(told["map"]) == 1 + 2 + 1 and told["map"][-1].endswith("98 areas that do not map it")
+    forks = [Mmap(1, A, P, "rw-", ANON), Write(1, A, P)] + [Fork(1, pid) for pid in range(2, 102)]
+    text = explain.as_text(explain.explain(in_memory([Spawn(1)] + forks), "anon_vma", 1, A))
+    assert "... and 62 more visits" in text
 
 
 def test_explain_until_a_line_and_pages_that_are_not_there():
