@@ -14,7 +14,7 @@ BOX, RAIL, GAP, ROW = 0.19, 0.1, 0.12, 0.27  # heights: an area, a line below it
 OFFSETS = 0.62  # the width of the column that gives each area's offset
 OBJECTS, LINES = 14, 3
 """How many rows of objects, and lines of pages in a row, are drawn; what is beyond is summarised."""
-INK, SOFT, FAINT, SHARED = "#222222", "#777777", "#c9c9c9", "#d6d6d6"
+INK, SOFT, SHARED = "#222222", "#777777", "#d6d6d6"
 SMALL, TEXT = 6.2, 7.2  # points
 
 

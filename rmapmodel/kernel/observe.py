@@ -8,7 +8,6 @@ without which their counts are not exact.
 import array
 import atexit
 import contextlib
-import ctypes
 import errno
 import fcntl
 import hashlib
@@ -20,7 +19,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 

@@ -70,6 +70,16 @@ class Recording:
         return forks[index] if index < len(forks) and forks[index][0] <= end else None
 
 
+def text_lines(path, watch):
+    """Yields the lines of a text file through `watch`, without their ends; InputError if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in watch(file):
+                yield line.rstrip("\n")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path) from error
+
+
 def read(path, watch=iter):
     """Reads `perf script --show-mmap-events --show-task-events`, plain or with -F; times become wall-clock times.
 
@@ -77,14 +87,10 @@ def read(path, watch=iter):
     of perf script. A line that is not
     understood is counted. Cost: about ten microseconds a line.
     """
-    recording, reader = Recording(), None
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            reader = _Reader(recording)
-            for line in watch(file):
-                reader.take(line.rstrip("\n"))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path) from error
+    recording = Recording()
+    reader = _Reader(recording)
+    for line in text_lines(path, watch):
+        reader.take(line)
     if recording.span is None:
         raise InputError("no line of it is like one of perf script", path)
     for times in (*recording.maps.values(), *recording.execs.values(), *recording.forks.values()):

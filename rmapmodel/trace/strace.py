@@ -162,12 +162,8 @@ class _Log:
         self._returned = None  # the call of the line before: it ended before this line's time
         self._broken = ""
         self._main = None  # the thread that lines without a pid speak of
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                for line in watch(file):
-                    self._take(line.rstrip("\n"))
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror or error}", path) from error
+        for line in perf.text_lines(path, watch):
+            self._take(line)
         if self.span is None:
             raise InputError("no line of it is like one of strace -f -ttt", path)
         self.calls += self._quits.values()

@@ -550,7 +550,6 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
         raise InputError("dontunmap of a special mapping is refused", field="flags")
     strategy.before_move(vma, start, start + old_len)
     delta = start - vma.start
-    fresh = vma.is_anonymous and not vma.faulted
     pgoff = strategy.moved_offset(vma, start, new, new_len) if vma.is_anonymous else vma.pgoff + delta
     if pgoff is None:
         machine.refuse("mremap", "the design has no offsets left")
@@ -563,7 +562,6 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
         target = _new_vma(machine, area, faulted=vma.faulted)
     if target.start <= start < target.end:
         vma = target  # an unfaulted source may have been merged into its own copy (copy_vma)
-    assert not (fresh and target.faulted and vma is target and mm.table.gather(np.arange(start, start + old_len)).any())
     _move_ptes(machine, vma, target, start, new, old_len)
     if not dontunmap:
         unmap_range(machine, mm, start, start + old_len)

@@ -203,6 +203,16 @@ def test_mremap_dontunmap_and_duplicates():
     impossible(*shared, Mremap(1, A, 0, A, 4 * P, FIXED), field="new_addr")
 
 
+def test_untouched_memory_may_merge_with_its_own_copy_and_a_touched_neighbour():
+    """
+        ..[WWWW]..[rrrr] -> ..[WWWWrrrr]    the upper half of what was only read fills the hole: seen on 6.18.44
+    """
+    events = (S, anon(4, at=A + 2 * P), Write(1, A + 2 * P, 4 * P), anon(4, at=A + 8 * P), Read(1, A + 8 * P, 4 * P),
+              Mremap(1, A + 10 * P, 2 * P, A + 6 * P, 2 * P, FIXED))
+    assert vmas(*events) == [(2, 8, "rw-")]
+    assert result(*events)["objects"] == {"vm_area_struct": 1, "anon_vma": 1, "anon_vma_chain": 1}
+
+
 def test_a_move_may_span_vmas_and_holes_since_6_17():
     two = (S, anon(2), anon(2, "r--", at=A + 2 * P), anon(2, at=A + 5 * P), Mremap(1, A, 7 * P, B, 7 * P, FIXED))
     assert vmas(*two) == [(256, 2, "rw-"), (258, 2, "r--"), (261, 2, "rw-")]
