@@ -9,25 +9,47 @@ COUNTERS = ("pages", "mappings", "vmas_examined", "vmas_candidates", "index_node
 """The keys of `reclaim` in a replay (contract section 4)."""
 
 
+class Locking:
+    """The acquisitions of a lock in one mode: how many, the longest and the last hold in nodes, how many an instance."""
+
+    __slots__ = ("acquired", "longest_hold", "last_hold", "by_instance")
+
+    def __init__(self):
+        self.acquired, self.longest_hold, self.last_hold, self.by_instance = 0, 0, 0, {}
+
+    def note(self, instance, nodes, count):
+        """Adds `count` acquisitions; `instance` None counts them in no instance."""
+        self.acquired += count
+        self.last_hold = nodes
+        if nodes > self.longest_hold:
+            self.longest_hold = nodes
+        if instance is not None:
+            self.by_instance[instance] = self.by_instance.get(instance, 0) + count
+
+
 class Ledger:
     """Objects alive by kind, their bytes, their peaks between events, and the sums over all reverse-map walks.
 
     `kinds` are the structures the design reports besides vm_area_struct; `embeds` the fields it adds to each
-    vm_area_struct, mm_struct and page, as {"vma": [...], "mm": [...], "page": [...]} of names in sizes.FIELD.
+    vm_area_struct, mm_struct and page, as {"vma": [...], "mm": [...], "page": [...]} of names in sizes.FIELD; `sizes` the
+    fields of structures whose size the design itself gives.
     """
 
-    def __init__(self, kinds, embeds, arch, version):
+    def __init__(self, kinds, embeds, arch, version, sizes=None):
         self.arch, self.version = arch, version
         self.kinds = ("vm_area_struct", *kinds)
         self.size, self.size_from = {}, {}
         for kind in self.kinds:
-            self.size[kind], self.size_from[kind] = size_of(kind, arch, version)
+            self.size[kind], self.size_from[kind] = size_of(kind, arch, version, (sizes or {}).get(kind))
         self.embedded = {place: sum(FIELD[arch][field] for field in embeds.get(place, ()))
                          for place in ("vma", "mm", "page")}
         self._alive = dict.fromkeys(self.kinds, 0)
         self.bytes = 0
         self.peak_objects, self.peak_bytes, self.peak_design = dict(self._alive), 0, 0
         self.reclaim = dict.fromkeys(COUNTERS, 0)
+        self.locks = {}
+        self.walk_lengths = {"early_stop": {}, "full": {}}
+        self.copies = 0
 
     def alloc(self, kind, count=1):
         """Counts `count` new objects of a kind."""
@@ -60,10 +82,47 @@ class Ledger:
         if design > self.peak_design:
             self.peak_design = design
 
+    def lock(self, name, mode, instance=None, nodes=1, count=1):
+        """Counts `count` acquisitions of a lock, each held over at most `nodes` nodes linked, unlinked or visited.
+
+        `mode` is exclusive (spinlock, mutex, bit lock), read or write (rwsem); `instance` the number of the object that
+        has the lock, or None where those are pages.
+        """
+        locking = self.locks.get((name, mode))
+        if locking is None:
+            locking = self.locks[name, mode] = Locking()
+        locking.note(instance, nodes, count)
+
+    def hold_on(self, name, mode, nodes):
+        """Says that the last acquisition of a lock was held over so many nodes more."""
+        locking = self.locks[name, mode]
+        locking.last_hold += nodes
+        locking.longest_hold = max(locking.longest_hold, locking.last_hold)
+
+    def copied(self, count):
+        """Counts pages that a design copied before a write asked for it."""
+        self.copies += count
+
     def walked(self, walk):
         """Adds the walks of one event."""
         for counter, value in walk.totals().items():
             self.reclaim[counter] += value
+        for taken in walk.taken:
+            self.lock(*taken)
+        for kind, lengths in (("early_stop", walk.examined), ("full", walk.candidates)):
+            pages_of = self.walk_lengths[kind]
+            for length, pages in zip(*(column.tolist() for column in np.unique(lengths, return_counts=True))):
+                pages_of[length] = pages_of.get(length, 0) + pages
+
+    def costs(self):
+        """Locks by name and mode, pages by the length of their walk, pages copied early (docs/costs.md)."""
+        return {
+            "locks": [{"lock": name, "mode": mode, "acquired": locking.acquired, "longest_hold": locking.longest_hold,
+                       "instances": len(locking.by_instance), "busiest": max(locking.by_instance.values(), default=0)}
+                      for (name, mode), locking in sorted(self.locks.items())],
+            "walk_lengths": {kind: {str(length): pages for length, pages in sorted(pages_of.items())}
+                             for kind, pages_of in self.walk_lengths.items()},
+            "pages_copied_early": self.copies}
 
     def lines(self, structure):
         """Cache lines of a structure that a walk reads."""
@@ -84,7 +143,13 @@ class Walk:
         self.frames, self.mapcount = frames, mapcount
         for part in self.PARTS:
             setattr(self, part, np.zeros(len(frames), np.int64))
-        self._found = []
+        self._found, self.taken = [], []
+
+    def lock(self, at, name, mode, instance=None, nodes=1):
+        """Notes one acquisition of a lock for each of the frames at `at`, held over `nodes` (an array beside `at`)."""
+        if len(at):
+            self.locks[at] += 1
+            self.taken.append((name, mode, instance, int(np.max(nodes)), len(at)))
 
     def found(self, frames, mm_number, pages):
         """Notes mappings of `frames` at `pages` of one mm (`mm_number` an int or an array)."""

@@ -31,10 +31,11 @@ def _version(text):
     return tuple(int(part) for part in (text.split(".") + ["0"])[:3])
 
 
-def size_of(structure, arch, version):
+def size_of(structure, arch, version, fields=None):
     """(bytes, how known) of a structure: slabinfo before BTF before computed, of the nearest version not newer.
 
-    Where no row is old enough the oldest is used. Errors: InputError for a structure that no table names.
+    Where no row is old enough the oldest is used; `fields` (names of FIELD) win over the table. Errors: InputError for
+    a structure that no table names.
 
     >>> size_of("anon_vma", "x86_64", (7, 0, 0))
     (104, 'slabinfo, 6.18')
@@ -43,10 +44,10 @@ def size_of(structure, arch, version):
     """
     rows = [row for row in _table("structure_sizes.csv") if row["structure"] == structure and row["arch"] == arch
             and row["cache_line"] in ("", str(LINE[arch]))]
-    if not rows:
-        if structure not in _COMPUTED:
+    if fields or not rows:
+        if not fields and structure not in _COMPUTED:
             raise InputError(f"no size is known for the structure {structure} on {arch}")
-        fields = _COMPUTED[structure]
+        fields = fields or _COMPUTED[structure]
         return sum(FIELD[arch][field] for field in fields), "computed from its fields"
     since = {id(row): _version(row["since"]) for row in rows}
     old = [row for row in rows if since[id(row)] <= version]

@@ -12,10 +12,11 @@ AVC_MEMORY = 330
 class AnonVma:
     """The object that pages point to: a set of AVCs, a parent, and the counts that decide on re-use."""
 
-    __slots__ = ("number", "vmas", "parent", "degree", "num_children", "num_active_vmas")
+    __slots__ = ("number", "vmas", "parent", "root", "degree", "num_children", "num_active_vmas")
 
-    def __init__(self, number, vmas):
-        self.number, self.vmas, self.parent = number, vmas, self
+    def __init__(self, number, vmas, parent=None):
+        self.number, self.vmas = number, vmas
+        self.parent, self.root = (self, self) if parent is None else (parent, parent.root)
         self.degree, self.num_children, self.num_active_vmas = 1, 0, 0
 
 
@@ -47,13 +48,19 @@ class AnonVmaChainStrategy(Strategy):
         since = kernel.since
         self.any_null_merges = not since(3, 0)
         self.merges_into_untouched = since(6, 16)
-        self.checks_copied = since(6, 19) or kernel.version[:2] == (6, 18) and since(6, 18, 8)
+        self.checks_copied = since(6, 18, 8)
         # 2555283eb40d: 6.0, and stable releases of September 2022 (their numbers from general knowledge)
         counts = since(6, 0) or kernel.in_stable((4, 9, 327), (4, 14, 292), (4, 19, 257), (5, 4, 212), (5, 10, 141),
                                                  (5, 15, 65), (5, 19, 7))
         self.reuse = "counters" if counts else "degree" if since(3, 19) else None
         self.keeps_sharing = since(5, 5) and not since(5, 7)
         self.reverses_on_clone = since(7, 0)
+        # 012f18004da3 (2.6.36); 3.0 takes it once for all AVCs of a vma (bb4aa39676f7, eee2acbae955), and vma_adjust no
+        # longer for a split (5f70b962ccc2); rwsem: 5a505085f043, 4fc3f1d66b1e (3.8)
+        self.locks_root, self.locks_once = since(2, 6, 36), since(3, 0)
+        self.modes = ("write", "read") if since(3, 8) else ("exclusive", "exclusive")
+        self.trees_follow = since(3, 7)  # bf181b9f9d8d: a vma's range is changed with its AVCs out of their trees
+        self.range_locked = False
 
     def shipped_index(self):
         return ("interval_tree", "interval_tree") if self.kernel.since(3, 7) else ("list", "prio_tree")
@@ -87,12 +94,27 @@ class AnonVmaChainStrategy(Strategy):
 
     # -- the structures
 
-    def new_anon_vma(self):
-        """A new anon_vma, alone."""
+    def new_anon_vma(self, parent=None):
+        """A new anon_vma, a root unless it has a parent."""
         self.ledger.alloc("anon_vma")
         self.made += 1
-        anon = self.anon_vmas[self.made] = AnonVma(self.made, self.make_index())
+        anon = self.anon_vmas[self.made] = AnonVma(self.made, self.make_index(), parent)
         return anon
+
+    def lock(self, anon_vma, avcs=1):
+        """One hold of an anon_vma's lock, which is its root's where that guards all (mm/rmap.c:anon_vma_lock)."""
+        if self.locks_root:
+            self.ledger.lock("anon_vma root", self.modes[0], anon_vma.root.number, avcs)
+        else:
+            self.ledger.lock("anon_vma", "exclusive", anon_vma.number, avcs)
+
+    def lock_all(self, avcs):
+        """The holds to link or unlink these AVCs of one vma: one for each, or one for all (lock_anon_vma_root)."""
+        if self.locks_once:
+            self.lock(avcs[0].anon_vma, len(avcs))
+            return
+        for avc in avcs:
+            self.lock(avc.anon_vma)
 
     def chain(self, vma, anon_vma, head=False):
         """Links a vma to an anon_vma with a new AVC, first in the vma's list."""
@@ -112,6 +134,7 @@ class AnonVmaChainStrategy(Strategy):
         reverses the list.
         """
         order = source.links if self.reverses_on_clone else reversed(source.links)
+        self.lock_all(source.links)
         vma.links = []
         for avc in list(order):
             self.chain(vma, avc.anon_vma)
@@ -136,6 +159,7 @@ class AnonVmaChainStrategy(Strategy):
             anon = self.new_anon_vma()
             anon.num_children += 1  # a root is its own parent
         vma.anon = anon
+        self.lock(anon)
         self.chain(vma, anon, head=True)
         anon.degree += 1
         anon.num_active_vmas += 1
@@ -159,12 +183,12 @@ class AnonVmaChainStrategy(Strategy):
                 vma.anon = parent_vma.anon
             self.clone(vma, parent_vma, for_fork=True)
             if vma.anon is None:
-                anon = self.new_anon_vma()
-                anon.parent = parent_vma.anon
+                anon = self.new_anon_vma(parent_vma.anon)
                 anon.parent.num_children += 1
                 anon.parent.degree += 1
                 anon.num_active_vmas = 1
                 vma.anon = anon
+                self.lock(anon)
                 self.chain(vma, anon)
         super().forked(vma, parent_vma)
 
@@ -180,6 +204,8 @@ class AnonVmaChainStrategy(Strategy):
 
     def split(self, new, vma, old):
         self.duplicate(new, vma)
+        if vma.anon is not None and self.locks_root and (not self.locks_once or self._needs_lock(vma)):
+            self._lock_range(vma)
         self.reinsert(vma)
         super().split(new, vma, old)
 
@@ -187,10 +213,23 @@ class AnonVmaChainStrategy(Strategy):
         self.duplicate(survivor, donor)
 
     def adjusted(self, vma, adjacent=None):
+        """mm/mmap.c:vma_adjust: one hold; what is merged away after it is unlinked in a hold of its own."""
+        vmas = [each for each in (vma, adjacent) if each is not None and each.anon is not None]
+        self.range_locked = bool(vmas) and self.locks_root and (adjacent is not None or self._needs_lock(vma))
+        if self.range_locked:
+            self._lock_range(*vmas)
         self.reinsert(vma)
         if adjacent is not None:
             self.reinsert(adjacent)
         super().adjusted(vma, adjacent)
+
+    def _needs_lock(self, vma):
+        # "When changing only vma->vm_end, we don't really need anon_vma lock", until there were trees
+        return self.trees_follow or vma.links[0].node.start != vma.pgoff
+
+    def _lock_range(self, *vmas):
+        # without trees the AVCs stay where they are, and each vma is one node
+        self.lock(vmas[0].anon, sum(len(each.links) if self.trees_follow else 1 for each in vmas))
 
     def reinsert(self, vma):
         """Takes every AVC of a vma out of its tree and puts it in again for the vma's new range."""
@@ -201,6 +240,10 @@ class AnonVmaChainStrategy(Strategy):
         self.leave(vma)
 
     def unlinked(self, vma):
+        if vma.anon is not None and self.locks_root and not self.range_locked and self.merged_away(vma):
+            # the survivor of which only the end changed: a neighbour that goes takes the lock all the same
+            self.range_locked = True
+            self._lock_range(vma)
         self.leave(vma)
         super().unlinked(vma)
 
@@ -209,6 +252,7 @@ class AnonVmaChainStrategy(Strategy):
         if vma.anon is None:
             return
         emptied = []
+        self.lock_all(vma.links)
         for avc in vma.links:
             anon = avc.anon_vma
             anon.vmas.remove(avc.node)
@@ -244,10 +288,7 @@ class AnonVmaChainStrategy(Strategy):
 
     def root(self, vma):
         """The oldest anon_vma a vma is linked to."""
-        anon = vma.anon
-        while anon.parent is not anon:
-            anon = anon.parent
-        return anon
+        return vma.anon.root
 
     # -- the walk: mm/rmap.c:rmap_walk_anon
 
@@ -259,7 +300,14 @@ class AnonVmaChainStrategy(Strategy):
             if log is not None:
                 log.append({"visits": "anon_vma", "number": number,
                             "index": int(self.frames.index[walk.frames[places[0]]])})
-            examined, nodes, _ = search(self, walk, places, self.anon_vmas[number].vmas, _of_chain, log)
+            anon = self.anon_vmas[number]
+            examined, nodes, _ = search(self, walk, places, anon.vmas, _of_chain, log)
+            if self.locks_root:
+                walk.lock(places, "anon_vma root", self.modes[1], anon.root.number, nodes)
+                if anon.root is not anon:
+                    walk.lines[places] += self.ledger.lines("anon_vma_root")
+            else:
+                walk.lock(places, "anon_vma", "exclusive", number, nodes)
             walk.lines[places] += anon_lines + nodes * avc_lines + examined * vma_lines
 
     def count_objects(self):

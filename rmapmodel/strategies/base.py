@@ -1,15 +1,18 @@
 """The protocol of a design: what the machine asks a strategy and what it tells it; and the registry of designs.
 
 A strategy finds a frame's mappings from its own structures alone. The machine asks `compatible`, `ends_compatible`,
-`new_offset`, `moved_offset`, `can_grow` and `before_move`; everything else tells it what has just happened. Pages always come as
-arrays: frames, and beside them the pages (virtual page numbers) at which one mm maps them.
+`new_offset`, `moved_offset`, `can_grow`, `copies_before_move` and `copies_at_swap_in`; everything else tells it what has
+just happened. Pages always come as arrays: frames, and beside them the pages (virtual page numbers) at which one mm maps
+them.
 """
 
 import difflib
+import re
 
 import numpy as np
 
 from ..cost.ledger import Ledger, Walk
+from ..cost.sizes import FIELD, size_of
 from ..errors import InputError
 from ..index import make_index
 from ..vm.frames import ANON
@@ -19,9 +22,45 @@ STRATEGIES = {}
 
 
 def register(cls):
-    """Registers a design under its `name`; it then appears in every command, table and test."""
+    """Registers a design under its `name`; it then appears in every command, table and test.
+
+    Raises InputError for a class that cannot be run as a design, with what it lacks.
+    """
+    wrong = next(_wrong_with(cls), None)
+    if wrong:
+        raise InputError(f"the design {getattr(cls, '__qualname__', cls)} {wrong}")
     STRATEGIES[cls.name] = cls
     return cls
+
+
+def _wrong_with(cls):
+    """Yields what keeps a class from being a design."""
+    if not (isinstance(cls, type) and issubclass(cls, Strategy)):
+        yield "is not a subclass of rmapmodel.strategies.base.Strategy"
+        return
+    if not isinstance(cls.name, str):
+        yield "has no name"
+        return
+    if not re.fullmatch("[a-z][a-z0-9_]*", cls.name) or cls.name == "truth":
+        yield f"cannot be named {cls.name!r}: a name is lower-case letters, digits and _, and not `truth`"
+    other = STRATEGIES.get(cls.name, cls)
+    if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):  # else a cell run again
+        yield f"cannot be named {cls.name!r}: that is {other.__module__}.{other.__qualname__}"
+    if cls.walk is Strategy.walk and cls.walk_anonymous is Strategy.walk_anonymous:
+        yield "has no walk_anonymous(walk, at, log)"
+    if cls.objects and cls.census is Strategy.census and cls.count_objects is Strategy.count_objects:
+        yield "makes objects but has no count_objects()"
+    for place, fields in [*cls.embeds.items(), *cls.sizes.items()]:
+        unknown = set(fields) - set(FIELD["x86_64"])
+        if unknown:
+            yield f"gives {place} the field {min(unknown)!r}; fields are {', '.join(FIELD['x86_64'])}"
+    for kind in (kind for kind in cls.objects if kind not in cls.sizes):
+        for arch in FIELD:
+            try:
+                size_of(kind, arch, (0, 0, 0))
+            except InputError:
+                yield (f"makes {kind}, whose size is not known on {arch}; give its fields, like "
+                       f"sizes = {{{kind!r}: ('pointer', 'list_head')}}, out of {', '.join(FIELD[arch])}")
 
 
 def strategy(name):
@@ -37,20 +76,24 @@ class Strategy:
     """A design without a reverse map for anonymous pages; a real one overrides what it needs.
 
     `kernel` is a vm.kernel.Kernel, `index` a name of rmapmodel.index.INDEXES for both sides or None for what the design
-    shipped with. Class attributes: `name`; `objects`, the structures it makes; `embeds`, the fields it adds to each
-    vma, mm and page; `default_index`, its (anonymous, file) search structures.
+    shipped with. Class attributes: `name`; `objects`, the structures it makes; `sizes`, the fields of those that the
+    tables of rmapmodel.cost lack, by name; `embeds`, the fields it adds to each vma, mm and page; `default_index`, its
+    (anonymous, file) search structures; `walks_files`, whether it finds file pages through the file's vmas: the lock of
+    these is a cost of no other design.
     """
 
     name = None
     objects = ()
+    sizes = {}
     embeds = {}
     default_index = ("list", "interval_tree")
+    walks_files = True
 
     def __init__(self, kernel, index=None, arch="x86_64"):
         self.kernel, self.arch = kernel, arch
         self.anon_index, self.file_index = (index, index) if index else self.shipped_index()
         self.make_index(self.anon_index), self.make_index(self.file_index)
-        self.ledger = Ledger(self.objects, self.embeds, arch, kernel.version)
+        self.ledger = Ledger(self.objects, self.embeds, arch, kernel.version, self.sizes)
         self.machine = self.frames = None
         self.files = FilePages(self)
 
@@ -97,22 +140,33 @@ class Strategy:
         return True
 
     def new_offset(self, mm, start, end):
-        """vm_pgoff of new private anonymous memory at pages [start, end), or None when none is left."""
+        """The offset of new private memory at pages [start, end), or None when none is left.
+
+        It is vm_pgoff of anonymous memory; of a file area, whose vm_pgoff is the file's, it is `anon_pgoff`.
+        """
         return start
 
-    def moved_offset(self, vma, start, new, length):
-        """vm_pgoff at its new place `new` of what lies at page `start` of private anonymous `vma`.
+    def moved_offset(self, vma, start, end, new, length):
+        """The offset, as of `new_offset`, that pages [start, end) of private `vma` have at their new place `new`.
 
-        mm/mremap.c:copy_vma: untouched memory takes its offset from the new address, touched memory keeps its own.
+        `length` is the length there, in pages; None when it cannot have so many offsets. mm/mremap.c:copy_vma:
+        untouched memory takes its offset from the new address, touched memory keeps its own.
         """
-        return vma.pgoff + start - vma.start if vma.faulted else new
+        return vma.anon_offset + start - vma.start if vma.faulted else new
 
-    def can_grow(self, vma, pages):
-        """Whether private anonymous `vma` has offsets to grow by so many pages."""
+    def can_grow(self, vma, pages, downwards=False):
+        """Whether private `vma` has offsets to grow by so many pages, upwards or as a stack does."""
         return True
 
-    def before_move(self, vma, start, end):
-        """Called before mremap moves pages [start, end) of `vma`."""
+    # -- asked: pages -----------------------------------------------------------------------------------------------
+
+    def copies_before_move(self, vma, frames, pages):
+        """Which of the anonymous frames that mremap is about to move from `vma` must be copied first; None for none."""
+        return None
+
+    def copies_at_swap_in(self, vma, frames, pages):
+        """Which of the frames just read back from swap into `vma` must be copied at once; None for none."""
+        return None
 
     # -- told: address spaces and vmas ------------------------------------------------------------------------------
 
@@ -137,19 +191,19 @@ class Strategy:
         """mremap made `vma` as the new place of part of `source`."""
         self.files.link(vma)
 
+    def moves(self, vma, start, end, new):
+        """mremap is about to move what pages [start, end) of private `vma` hold to page `new` of the same mm."""
+
     def split(self, new, vma, old):
         """`new` was split off `vma`; `old` is the (start, end, pgoff, anon_pgoff) that `vma` had."""
-        self.files.link(new)
-        self.files.adjust(vma)
+        self.files.split(new, vma)
 
     def adopted(self, survivor, donor):
         """`survivor`, which had no anonymous pages, is about to take in a range with those of `donor`."""
 
     def adjusted(self, vma, adjacent=None):
         """`vma` changed its range; with `adjacent`, the boundary between the two moved."""
-        if adjacent is not None:
-            self.files.adjust(adjacent)
-        self.files.adjust(vma)
+        self.files.adjust(vma, adjacent)
 
     def dropped(self, vma):
         """mremap moved every page of `vma` away and left it in place (MREMAP_DONTUNMAP)."""
@@ -236,6 +290,11 @@ class Strategy:
         return {}
 
     # -- tools for the designs --------------------------------------------------------------------------------------
+
+    @staticmethod
+    def merged_away(vma):
+        """Whether an unlinked `vma` was swallowed by a neighbour, as part of that one's change of range."""
+        return vma.mm.find(vma.start) is not None
 
     def groups(self, frames):
         """Yields (anchor, positions): the frames that point to the same object, ascending by index within it."""

@@ -57,11 +57,12 @@ class Chains:
     def remove(self, frames, values):
         """Takes one value off each frame's chain: the first element's lowest used slot fills its place.
 
-        mm/rmap.c:page_remove_rmap, 2.6.5: a linear search from the first element.
+        mm/rmap.c:page_remove_rmap, 2.6.5: a linear search from the first element; returns the most elements searched.
         """
-        elements = self.elements
+        elements, searched = self.elements, 0
         at, current = np.arange(len(frames)), self.head(frames)
         while len(at):
+            searched += 1
             equal = self.slots[current] == values[at][:, None]
             hit = equal.any(axis=1)
             if hit.any():
@@ -76,6 +77,7 @@ class Chains:
                 self._give(head[empty])
             at, current = at[~hit], elements.next[current[~hit]]
             at, current = at[current != 0], current[current != 0]
+        return searched
 
     def clear(self, frames):
         """Frees the whole chain of each frame."""

@@ -7,17 +7,22 @@ from ..vm.frames import FIRST
 from ..vm.vma import NONLINEAR, PAGE, SHARED
 from .search import search
 
+CLUSTER = 32
+"""Pages of a nonlinear vma that are swept at a time (CLUSTER_SIZE, mm/rmap.c@2.6.11)."""
+
 
 class FilePages:
     """The vmas of each file in an index of the strategy's kind, keyed by page of the file.
 
     With `list` there are two, i_mmap of private and i_mmap_shared of shared mappings, searched in this order
     (mm/rmap.c:page_referenced_file@2.6.6-bk). Nonlinear vmas stand on a list of their own, swept when all else failed
-    (mm/rmap.c:try_to_unmap_file@2.6.11).
+    (mm/rmap.c:try_to_unmap_file@2.6.11), unless the design has another way (`sweeps` false).
     """
 
-    def __init__(self, strategy):
-        self.strategy = strategy
+    def __init__(self, strategy, sweeps=True):
+        self.strategy, self.sweeps = strategy, sweeps
+        # i_shared_sem, i_mmap_lock, i_mmap_mutex; from 3.19 i_mmap_rwsem (c8c06efa8b55), read by walks (3dec0ba0be6a)
+        self.modes = ("write", "read") if strategy.kernel.since(3, 19) else ("exclusive", "exclusive")
 
     def _tree(self, vma):
         file = vma.file
@@ -25,16 +30,31 @@ class FilePages:
             kind = self.strategy.file_index
             file.index = tuple(self.strategy.make_index(kind) for _ in range(2 if kind == "list" else 1))
             file.nonlinear = self.strategy.make_index("list")
-        if vma.flags & NONLINEAR:
+        if vma.flags & NONLINEAR and self.sweeps:
             return file.nonlinear
         return file.index[-1] if vma.flags & SHARED else file.index[0]
 
     def link(self, vma, parent_vma=None):
         """Puts a vma into its file's set: beside its original at fork, else behind its equals."""
-        if vma.file is None:
-            return
+        if vma.file is not None:
+            self._insert(vma, parent_vma)
+            self._lock(vma, 1)
+
+    def split(self, new, vma):
+        """Puts `new` into its file's set and follows the change of `vma`, in one hold (mm/mmap.c:vma_adjust@2.6.11)."""
+        if vma.file is not None:
+            self._insert(new)
+            self._follow(vma)
+            self._lock(vma, 2)
+
+    def _lock(self, vma, nodes):
+        if self.strategy.walks_files:
+            self.strategy.ledger.lock("i_mmap", self.modes[0], vma.file.number, nodes)
+
+    def _insert(self, vma, parent_vma=None):
         tree, start, last = self._tree(vma), vma.pgoff, vma.pgoff + vma.pages - 1
-        if parent_vma is None:
+        # dup_mmap puts a nonlinear copy at the tail from 3.7, with the interval tree (vma_nonlinear_insert)
+        if parent_vma is None or tree is vma.file.nonlinear and self.strategy.file_index == "interval_tree":
             node = tree.insert(vma, start, last)
         elif self.strategy.file_index == "list":
             # kernel/fork.c:dup_mmap, 2.5 to March 2004: list_add_tail beside the parent, that is just before it
@@ -43,14 +63,19 @@ class FilePages:
             node = tree.insert_after(vma, start, last, parent_vma.file_node[1])
         vma.file_node = (tree, node)
 
-    def adjust(self, vma):
-        """Follows a change of a vma's range, or its becoming nonlinear."""
-        if vma.file is None:
-            return
+    def adjust(self, vma, adjacent=None):
+        """Follows a change of a vma's range (or of its boundary to an adjacent vma), or its becoming nonlinear."""
+        if vma.file is not None:
+            if adjacent is not None:
+                self._follow(adjacent)
+            self._follow(vma)
+            self._lock(vma, 1 if adjacent is None else 2)
+
+    def _follow(self, vma):
         tree, node = vma.file_node
         if self._tree(vma) is not tree:
             tree.remove(node)
-            self.link(vma)
+            self._insert(vma)
         else:
             tree.move(node, vma.pgoff, vma.pgoff + vma.pages - 1)
 
@@ -60,6 +85,10 @@ class FilePages:
             tree, node = vma.file_node
             tree.remove(node)
             vma.file_node = None
+            if not self.strategy.merged_away(vma):
+                self._lock(vma, 1)
+            elif self.strategy.walks_files:
+                self.strategy.ledger.hold_on("i_mmap", self.modes[0], 1)
 
     def walk(self, walk, at, log):
         """Finds the mappings of page cache frames; cost as search()."""
@@ -77,25 +106,48 @@ class FilePages:
             unfinished = places[found < walk.mapcount[places]]
             if len(unfinished) and len(file.nonlinear):
                 self._sweep_nonlinear(walk, unfinished, file, log)
+            walk.lock(places, "i_mmap", self.modes[1], number, walk.nodes[places])
 
     def _sweep_nonlinear(self, walk, places, file, log):
-        # the index does not tell the address: every present pte of every nonlinear vma is looked at
+        # mm/rmap.c:try_to_unmap_file@2.6.11: the first cluster of every vma, then the second of every vma ...; the kernel
+        # unmaps whatever it meets there until it has removed as many ptes as the page has, and page_referenced finds none
         frames = walk.frames[places]
-        order = np.argsort(frames)
-        for vma in file.nonlinear:
-            walk.examined[places] += 1
-            walk.candidates[places] += 1
-            if log is not None:
+        sweep, present, hits = self._clusters(file, frames)
+        passed = np.concatenate([[0], np.cumsum(present)])
+        last = np.zeros(len(places), np.int64)
+        for rank, which, number, pages in hits:
+            walk.found(frames[which], number, pages)
+            np.maximum.at(last, which, rank + 1)
+        walk.examined[places] += last
+        walk.candidates[places] += len(sweep)
+        walk.nodes[places] += last
+        walk.ptes[places] += passed[last]
+        walk.pt_locks[places] += last
+        walk.lines[places] += last * self.strategy.ledger.lines("vm_area_struct")
+        if log is not None:
+            for rank, (cluster, vma) in enumerate(sweep[:int(last[0])]):
+                start = vma.start + cluster * CLUSTER
                 log.append({"visits": "nonlinear vm_area_struct", "mm": vma.mm.number, "pids": sorted(vma.mm.users),
-                            "start": vma.start * PAGE, "end": vma.end * PAGE, "outcome": "swept"})
-            for page, entries in vma.mm.table.spans(vma.start, vma.end):
-                present = np.flatnonzero(entries >= FIRST)
-                walk.ptes[places] += len(present)
-                walk.pt_locks[places] += 1
-                at = np.searchsorted(frames[order], entries[present])
-                hit = at < len(frames)
-                hit[hit] = frames[order][at[hit]] == entries[present][hit]
-                walk.found(entries[present][hit], vma.mm.number, page + present[hit])
+                            "start": start * PAGE, "end": min(start + CLUSTER, vma.end) * PAGE,
+                            "outcome": "maps it" if any(hit[0] == rank for hit in hits) else "does not map it"})
+
+    def _clusters(self, file, frames):
+        """The (cluster, vma) pairs in the order swept, the present ptes of each, and (rank, positions, mm, pages) found."""
+        vmas = [vma for vma in file.nonlinear if vma.mm.rss]
+        sweep = sorted(((cluster, order) for order, vma in enumerate(vmas) for cluster in range(-(-vma.pages // CLUSTER))))
+        by_frame, present, hits = np.argsort(frames), [], []
+        for rank, (cluster, order) in enumerate(sweep):
+            vma, count = vmas[order], 0
+            start = vma.start + cluster * CLUSTER
+            for page, entries in vma.mm.table.spans(start, min(start + CLUSTER, vma.end)):
+                at = np.flatnonzero(entries >= FIRST)
+                count += len(at)
+                place = np.minimum(np.searchsorted(frames[by_frame], entries[at]), len(frames) - 1)
+                hit = frames[by_frame][place] == entries[at]
+                if hit.any():
+                    hits.append((rank, by_frame[place[hit]], vma.mm.number, page + at[hit]))
+            present.append(count)
+        return [(cluster, vmas[order]) for cluster, order in sweep], present, hits
 
 
 class InTurn:

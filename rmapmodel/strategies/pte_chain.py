@@ -33,6 +33,7 @@ class PteChainStrategy(Strategy):
     objects = ("pte_chain",)
     embeds = {"page": ("pointer",)}
     default_index = ("list", "list")
+    walks_files = False
 
     def __init__(self, kernel, index=None, arch="x86_64"):
         super().__init__(kernel, index, arch)
@@ -67,6 +68,11 @@ class PteChainStrategy(Strategy):
             self.chains.add(frame[second], only[second])
             self.direct[frame[second]] = 0
             self.chains.add(frame[~empty], pte[~empty])
+            self.lock(len(part), int(not empty.all()))
+
+    def lock(self, count, elements):
+        """The lock of each page's chain (include/linux/rmap-locking.h:pte_chain_lock), a bit in its flags."""
+        self.ledger.lock("PG_chainlock", "exclusive", None, elements, count)
 
     def drop(self, mm, frames, pages):
         """One pte less for each frame; a chain of one stays a chain."""
@@ -75,7 +81,7 @@ class PteChainStrategy(Strategy):
             frame, pte = frames[part], ptes[part]
             direct = self.direct[frame] == pte
             self.direct[frame[direct]] = 0
-            self.chains.remove(frame[~direct], pte[~direct])
+            self.lock(len(part), self.chains.remove(frame[~direct], pte[~direct]))
 
     def mapped_new(self, vma, frames, pages):
         self.add(vma.mm, frames, pages)
@@ -100,21 +106,24 @@ class PteChainStrategy(Strategy):
     def walk(self, frames, log=None):
         """Every pte of the chain, in the chain's order; nothing else is visited."""
         walk = Walk(frames, self.frames.mapcount[frames])
+        walk.lines += self.ledger.lines("page")
+        self.walk_anonymous(walk, np.arange(len(frames)), log)
+        return walk
+
+    def walk_anonymous(self, walk, at, log):
+        frames = walk.frames[at]
         elements, chained = self.chains.lengths(frames)
-        alone = np.flatnonzero(chained == 0)
-        ptes = self.direct[frames[alone]]
-        self._found(walk, frames[alone], ptes, log)
-        for at, values in self.chains.values(frames):
-            self._found(walk, frames[at], values, log)
+        alone = frames[chained == 0]
+        self._found(walk, alone, self.direct[alone], log)
+        for places, values in self.chains.values(frames):
+            self._found(walk, frames[places], values, log)
         count = np.where(chained == 0, 1, chained)
         for part in (walk.examined, walk.candidates, walk.ptes, walk.pt_locks):
-            part += count
-        walk.nodes += elements
-        walk.locks += 1
-        # the page, the elements, and for each pte the struct page of its page table, which names mm and address
-        walk.lines += self.ledger.lines("page") + elements * self.ledger.lines("pte_chain") \
-            + count * self.ledger.lines("page")
-        return walk
+            part[at] += count
+        walk.nodes[at] += elements
+        walk.lock(at, "PG_chainlock", "exclusive", None, elements)
+        # the elements, and for each pte the struct page of its page table, which names mm and address
+        walk.lines[at] += elements * self.ledger.lines("pte_chain") + count * self.ledger.lines("page")
 
     def _found(self, walk, frames, ptes, log):
         numbers, pages = ptes >> PAGE_BITS, ptes & (1 << PAGE_BITS) - 1

@@ -10,8 +10,9 @@ def search(strategy, walk, at, tree, place, log=None):
 
     `place(entry)` gives (vma, offset): the vma and the offset of its start in the tree's key space. A walk that stops
     early ends with the frame's last mapping; one that does not visits every entry (a list) or every overlapping one (a
-    tree). Cost: a handful of numpy calls for each entry that overlaps a frame still looked for. Returns arrays beside
-    `at`: entries examined, nodes touched, mappings found (numbers where all are alike).
+    tree). The lock that is held meanwhile is the caller's to count. Cost: a handful of numpy calls for each entry that
+    overlaps a frame still looked for. Returns arrays beside `at`: entries examined, nodes touched, mappings found
+    (numbers where all are alike).
     """
     frames = walk.frames[at]
     points = strategy.frames.index[frames]
@@ -19,7 +20,8 @@ def search(strategy, walk, at, tree, place, log=None):
         return 1, 1, 1
     wanted = walk.mapcount[at]
     count = len(at)
-    found, seen = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    found, seen, spared = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    skips_empty = strategy.kernel.walks_skip_empty_mms
     looking = tree.search(points)
     ended, left = looking.ended, count
     entries = looking if log is None else _logged(tree, looking, place, log)
@@ -30,6 +32,10 @@ def search(strategy, walk, at, tree, place, log=None):
             if ended[low] >= 0:
                 continue
             seen[low] += 1
+            if skips_empty and not vma.mm.rss:
+                spared[low] += 1
+                _note(log, vma, None, "no page resident")
+                continue
             page = int(points[low]) + shift
             hit = table.at(page) == frames[low]
             if hit:
@@ -38,13 +44,15 @@ def search(strategy, walk, at, tree, place, log=None):
                 if found[low] >= wanted[low]:
                     ended[low] = position
                     left -= 1
-            if log is not None:
-                _note(log, vma, page, hit)
+            _note(log, vma, page, "maps it" if hit else "does not map it")
         else:
             active = np.flatnonzero(ended[low:high] < 0) + low
             if not len(active):
                 continue
             seen[active] += 1
+            if skips_empty and not vma.mm.rss:
+                spared[active] += 1
+                continue
             pages = points[active] + shift
             hit = table.gather(pages) == frames[active]
             if hit.any():
@@ -56,8 +64,8 @@ def search(strategy, walk, at, tree, place, log=None):
                 left -= len(done)
         if not left:
             break
-    walk.ptes[at] += seen
-    walk.pt_locks[at] += seen
+    walk.ptes[at] += seen - spared
+    walk.pt_locks[at] += seen - spared
     if tree.ordered:
         examined, candidates = seen, tree.overlaps(points)
     else:
@@ -66,7 +74,6 @@ def search(strategy, walk, at, tree, place, log=None):
     walk.examined[at] += examined
     walk.candidates[at] += candidates
     walk.nodes[at] += nodes
-    walk.locks[at] += 1
     return examined, nodes, found
 
 
@@ -79,7 +86,7 @@ def _found_in_only(walk, at, tree, place, frames, points):
     if (vma.mm.table.gather(pages) != frames).any() or (walk.mapcount[at] != 1).any():
         return False
     walk.found(frames, vma.mm.number, pages)
-    for part in (walk.examined, walk.candidates, walk.nodes, walk.ptes, walk.locks, walk.pt_locks):
+    for part in (walk.examined, walk.candidates, walk.nodes, walk.ptes, walk.pt_locks):
         part[at] += 1
     return True
 
@@ -90,14 +97,15 @@ def _logged(tree, looking, place, log):
     for position, entry, low, high in looking:
         if not tree.ordered:
             for _ in range(position - passed):
-                _note(log, place(next(entries))[0], None, None)
+                _note(log, place(next(entries))[0], None, "out of range")
             next(entries)
             passed = position + 1
         yield position, entry, low, high
 
 
-def _note(log, vma, page, hit):
-    outcome = "out of range" if page is None else "maps it" if hit else "does not map it"
+def _note(log, vma, page, outcome):
+    if log is None:
+        return
     log.append({"visits": "vm_area_struct", "mm": vma.mm.number, "pids": sorted(vma.mm.users),
                 "start": vma.start * PAGE, "end": vma.end * PAGE,
                 "address": None if page is None else page * PAGE, "outcome": outcome})

@@ -28,6 +28,7 @@ class SharedSpaceStrategy(Strategy):
     objects = ("address_space",)
     embeds = {"vma": ("pointer", "pointer", "pointer", "pointer", "long"), "mm": ("pointer",), "page": ("int",)}
     default_index = ("prio_tree", "prio_tree")
+    space = Space
 
     def attach(self, machine):
         super().attach(machine)
@@ -38,7 +39,7 @@ class SharedSpaceStrategy(Strategy):
     def mm_made(self, mm):
         self.ledger.alloc("address_space")
         self.made += 1
-        mm.anon = self.spaces[self.made] = Space(self.made, self.make_index())
+        mm.anon = self.spaces[self.made] = self.space(self.made, self.make_index())
         mm.anon.mms = 1
 
     def mm_forked(self, child, parent):
@@ -57,40 +58,50 @@ class SharedSpaceStrategy(Strategy):
         if not vma.may_hold_anon:
             return True
         lower, upper = (vma, area) if vma.end == area.start else (area, vma)
-        return key(lower) + lower.pages == key(upper)
+        return lower.anon_offset + lower.pages == upper.anon_offset
 
     # -- vmas
 
     def link(self, vma, beside=None):
         """Puts a private vma into its space, at fork right behind its original."""
         if vma.may_hold_anon:
-            tree, start, last = vma.mm.anon.vmas, key(vma), key(vma) + vma.pages - 1
+            tree, start, last = vma.mm.anon.vmas, vma.anon_offset, vma.anon_offset + vma.pages - 1
             vma.links = tree.insert(vma, start, last) if beside is None \
                 else tree.insert_after(vma, start, last, beside.links)
 
     def follow(self, vma):
         """Follows a change of a vma's range."""
         if vma.links is not None:
-            vma.mm.anon.vmas.move(vma.links, key(vma), key(vma) + vma.pages - 1)
+            vma.mm.anon.vmas.move(vma.links, vma.anon_offset, vma.anon_offset + vma.pages - 1)
+
+    def lock(self, vma, vmas=1):
+        """One hold of the lock of a private vma's space, over so many of its vmas; its mode is that of a file's."""
+        if vma.may_hold_anon:
+            self.ledger.lock("address_space", self.files.modes[0], vma.mm.anon.number, vmas)
 
     def linked(self, vma):
+        self.lock(vma)
         self.link(vma)
         super().linked(vma)
 
     def forked(self, vma, parent_vma):
+        self.lock(vma)
         self.link(vma, parent_vma)
         super().forked(vma, parent_vma)
 
     def copied(self, vma, source):
+        self.lock(vma)
         self.link(vma)
         super().copied(vma, source)
 
     def split(self, new, vma, old):
+        self.lock(vma, 2)
         self.link(new)
         self.follow(vma)
         super().split(new, vma, old)
 
     def adjusted(self, vma, adjacent=None):
+        self.lock(vma, 1 if adjacent is None else 2)
         self.follow(vma)
         if adjacent is not None:
             self.follow(adjacent)
@@ -98,6 +109,10 @@ class SharedSpaceStrategy(Strategy):
 
     def unlinked(self, vma):
         if vma.links is not None:
+            if self.merged_away(vma):
+                self.ledger.hold_on("address_space", self.files.modes[0], 1)
+            else:
+                self.lock(vma)
             vma.mm.anon.vmas.remove(vma.links)
             vma.links = None
         super().unlinked(vma)
@@ -106,7 +121,7 @@ class SharedSpaceStrategy(Strategy):
 
     def mapped_new(self, vma, frames, pages):
         self.frames.anchor[frames] = vma.mm.anon.number
-        self.frames.index[frames] = pages - vma.start + key(vma)
+        self.frames.index[frames] = pages - vma.start + vma.anon_offset
 
     def swapped_in(self, vma, frames, pages, exclusive):
         fresh = self.frames.anchor[frames] == 0
@@ -121,13 +136,9 @@ class SharedSpaceStrategy(Strategy):
             if log is not None:
                 log.append({"visits": "address_space", "number": number,
                             "index": int(self.frames.index[walk.frames[places[0]]])})
-            _, nodes, _ = search(self, walk, places, self.spaces[number].vmas, lambda vma: (vma, key(vma)), log)
+            _, nodes, _ = search(self, walk, places, self.spaces[number].vmas, lambda vma: (vma, vma.anon_offset), log)
+            walk.lock(places, "address_space", self.files.modes[1], number, nodes)
             walk.lines[places] += space_lines + nodes * vma_lines
 
     def count_objects(self):
         return {"address_space": len({id(mm.anon) for mm in self.machine.mms.values()})}
-
-
-def key(area):
-    """The offset in the shared space of an area's start: vm_pgoff, or the second offset of a private file area."""
-    return area.pgoff if area.is_anonymous else area.anon_pgoff

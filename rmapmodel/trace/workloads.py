@@ -1,4 +1,4 @@
-"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and four of our own.
+"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and five of our own.
 
 Each is a function that yields events, in the order in which the real program does things, and ends with one `reclaim`
 while every process is still there: the programs sleep, and memory pressure comes from elsewhere.
@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 from ..errors import InputError
-from ..events import Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Reclaim, Spawn, Write
+from ..events import Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 
 PAGE = 4096
 PIDS = 4_194_304  # PID_MAX_LIMIT of a 64-bit kernel
@@ -360,6 +360,36 @@ def fork_server(*, children: Children = 64, vmas: Vmas = 200, pages: VmaPages = 
     yield from (Fork(PARENT, pid) for pid in pids)
     if written:
         yield from (Write(pid, addr, written * PAGE) for pid in pids for addr in areas)
+    yield Reclaim()
+
+
+@workload("our own: Martin Bligh's comparison of anonmm and anon_vma stood without swap; one with it was to follow and is not "
+          "found, https://lore.kernel.org/lkml/24560000.1080143798@%5B10.10.2.4%5D/ of 24 March 2004", None, X86_64)
+def swap_pressure(*, children: Children = 32, pages: Pages = 500,
+                  written: Annotated[int, Span("pages that each child writes, from the start of the area", 0, 500_000)] = 100,
+                  back: Annotated[int, Span("pages that each process reads back in a round", 1, 500_000)] = 50,
+                  rounds: Annotated[int, Span("times that everything is swapped out", 1, 10_000)] = 10) -> Iterator[Event]:
+    """A parent and its children under memory pressure: all is swapped out, each reads some pages back, again and again.
+
+    In each round the pages read back are the next ones of the area, which begins again at its end. Raises InputError if
+    `written` or `back` exceeds `pages`. Cost: rounds * (2 + children) events.
+
+    >>> [type(event).__name__ for event in swap_pressure(children=1, pages=4, written=2, back=2, rounds=1)]
+    ['Spawn', 'Mmap', 'Write', 'Fork', 'Write', 'Swapout', 'Read', 'Read', 'Reclaim']
+    """
+    for field, value in (("written", written), ("back", back)):
+        if value > pages:
+            raise InputError(f"a process has {pages} pages, not {value}", field=field)
+    area = _written_area(pages)
+    pids = range(PARENT, PARENT + 1 + children)
+    yield from area
+    yield from (Fork(PARENT, pid) for pid in pids[1:])
+    if written:
+        yield from (Write(pid, X86_64.base, written * PAGE) for pid in pids[1:])
+    for turn in range(rounds):
+        yield Swapout()
+        first = turn * back % (pages - back + 1)
+        yield from (Read(pid, X86_64.base + first * PAGE, back * PAGE) for pid in pids)
     yield Reclaim()
 
 

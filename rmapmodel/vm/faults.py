@@ -35,6 +35,9 @@ def _access(machine, event, needs, is_write):
             raise InputError(f"page {page * PAGE:#x} may not be {what}", field="addr")
         stop = min(end, vma.end)
         touch(machine, vma, page, stop, is_write)
+        if is_write and machine.frames.stamp is not None:
+            for _, entries in mm.table.spans(page, stop):
+                machine.frames.stamp[entries] = machine.line
         page = stop
 
 
@@ -56,6 +59,9 @@ def _grow_stack(machine, mm, page):
     if below is not None and below.flags & ACCESS and not below.flags & GROWSDOWN \
             and page - below.end < STACK_GUARD_PAGES:
         raise InputError(f"the stack cannot grow to {page * PAGE:#x}: another mapping is too near", field="addr")
+    if not machine.strategy.can_grow(above, above.start - page, downwards=True):
+        mm.absent.add(page, above.start, machine.line)
+        return page
     prepare(machine, above)
     machine.merger.grow_stack(above, page)
     return page
@@ -109,6 +115,8 @@ def _write_private(machine, vma, page, entries):
             _write_protected(machine, vma, page, entries, at[protected], present[protected])
     if len(fresh):
         new = _new_anonymous(machine, vma, fresh)
+        if vma.file is not None:  # do_cow_fault
+            frames.copy(vma.file.cache.gather(vma.pgoff + page + fresh - vma.start), new)
         entries[fresh] = new
         vma.mm.rss += len(new)
         machine.mappings += len(new)
@@ -136,10 +144,23 @@ def _write_protected(machine, vma, page, entries, at, old):
         machine.touched.append(taken)
         strategy.reused(vma, taken, page + at[reuse])
     copy = ~reuse
-    if not copy.any():
-        return
-    at, old, anonymous = at[copy], old[copy], anonymous[copy]
+    if copy.any():
+        copy_pages(machine, vma, page, entries, at[copy])
+
+
+def copy_early(machine, vma, page, entries, at):
+    """Copies pages that the design cannot leave shared where they are going (`copies_before_move`, `copies_at_swap_in`)."""
+    copy_pages(machine, vma, page, entries, at)
+    machine.ledger.copied(len(at))
+
+
+def copy_pages(machine, vma, page, entries, at):
+    """Gives `vma` copies of its own of the pages mapped at `entries[at]` (mm/memory.c:wp_page_copy)."""
+    frames, strategy = machine.frames, machine.strategy
+    old = entries[at]
+    anonymous = (frames.flags[old] & ANON) != 0
     new = _new_anonymous(machine, vma, at)
+    frames.copy(old, new)
     entries[at] = new
     frames.unmap(old)
     machine.touched.append(old)
@@ -205,6 +226,8 @@ def _swap_in(machine, vma, page, entries, at, is_write):
         new = frames.take(len(missing))
         frames.flags[new] = ANON
         frames.slots()[new] = slots[missing]
+        if frames.stamp is not None:
+            frames.stamp[new] = swap.stamp[slots[missing]]
         swap.frame[slots[missing]] = new
         found[missing] = new
     entries[at] = found
@@ -217,6 +240,9 @@ def _swap_in(machine, vma, page, entries, at, is_write):
     exclusive = known | ((frames.mapcount[found] == 1) & (frames.slots()[found] == 0) & is_write)
     frames.flags[found[exclusive]] |= EXCLUSIVE
     machine.strategy.swapped_in(vma, found, page + at, exclusive)
+    clash = machine.strategy.copies_at_swap_in(vma, found, page + at)
+    if clash is not None and clash.any():
+        copy_early(machine, vma, page, entries, at[clash])
 
 
 def release_slots(machine, slots):

@@ -66,11 +66,17 @@ class Pool:
 
 
 class Frames(Pool):
-    """Page frames: how often mapped, what the page points to (`anchor`, the strategy's number), its index, flags."""
+    """Page frames: how often mapped, what the page points to (`anchor`, the strategy's number), its index, flags.
+
+    With `contents` also `stamp`, the line of the event that wrote the page last, 0 before the first.
+    """
 
     columns = {"mapcount": np.int32, "anchor": np.int32, "index": np.int64, "flags": np.uint8}
+    stamp = None
 
-    def __init__(self, budget):
+    def __init__(self, budget, contents=False):
+        if contents:
+            self.columns = {**self.columns, "stamp": np.int32}
         super().__init__(FIRST, budget)
         self.slot = np.zeros(0, np.int32)
 
@@ -84,6 +90,11 @@ class Frames(Pool):
         """The swap slot of each of `frames`, 0 where it has none."""
         return self.slots()[frames] if len(self.slot) else np.zeros(len(frames), np.int32)
 
+    def copy(self, old, new):
+        """Gives `new` frames the contents of the `old` ones, where contents are kept."""
+        if self.stamp is not None:
+            self.stamp[new] = self.stamp[old]
+
     def map(self, frames):
         """Counts one more mapping of each of the `frames`, which may repeat."""
         np.add.at(self.mapcount, frames, 1)
@@ -94,9 +105,14 @@ class Frames(Pool):
 
 
 class Swap(Pool):
-    """Swap slots: how many page table entries refer to each, the frame of its page if in memory, and exclusiveness."""
+    """Swap slots: how many page table entries refer to each, the frame of its page if in memory, and exclusiveness.
+
+    With `contents` also `stamp`, as of Frames.
+    """
 
     columns = {"count": np.int32, "frame": np.int32, "exclusive": np.bool_}
 
-    def __init__(self, budget):
+    def __init__(self, budget, contents=False):
+        if contents:
+            self.columns = {**self.columns, "stamp": np.int32}
         super().__init__(1, budget)

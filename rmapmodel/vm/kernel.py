@@ -26,7 +26,7 @@ class Kernel:
     @classmethod
     def parse(cls, text):
         """The kernel that `uname -r` prints as `text`; raises InputError when it is unparsable or before 2.4."""
-        match = re.match(r"^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,6}))?(?:[-+~_.][\w.+~-]*)?$", text or "")
+        match = re.match(r"^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,6}))?(?:-\S*|[+~_.][\w.+~-]*)?$", text or "")
         if not match:
             raise InputError(f"{text!r} is not a kernel version like 6.18.44 or 2.6.4-rc2", field="kernel")
         version = tuple(int(part) for part in match.groups(default="0"))
@@ -70,6 +70,12 @@ class Kernel:
     def fork_copies_all_ptes(self):
         """Whether fork copies the ptes of vmas without anonymous pages ("lazy page table copies", 2.6.14)."""
         return not self.since(2, 6, 14)
+
+    @property
+    def walks_skip_empty_mms(self):
+        """Whether a walk passes over an mm without resident pages before it looks at a pte (page_referenced_one, 2.6.11;
+        gone with 2.6.15, from general knowledge)."""
+        return not self.since(2, 6, 15)
 
     @property
     def swap_keeps_exclusive(self):

@@ -27,15 +27,16 @@ MM_MEMORY = 2500
 class Machine:
     """Executes events for one design.
 
-    `strategy` is a Strategy, `kernel` a Kernel, `arch` "x86_64" or "i386", `max_memory` bytes. Errors: InputError with
-    `field` set for an event that Linux would refuse, or that needs more than `max_memory`.
+    `strategy` is a Strategy, `kernel` a Kernel, `arch` "x86_64" or "i386", `max_memory` bytes; `contents` keeps what each
+    page holds. Errors: InputError with `field` set for an event that Linux would refuse, or that needs more than
+    `max_memory`.
     """
 
-    def __init__(self, strategy, kernel=None, arch="x86_64", max_memory=4 << 30):
+    def __init__(self, strategy, kernel=None, arch="x86_64", max_memory=4 << 30, contents=False):
         self.strategy, self.kernel, self.arch = strategy, kernel or Kernel.parse(DEFAULT), arch
         self.budget = Budget(max_memory)
         self.ledger = strategy.ledger
-        self.frames, self.swap = Frames(self.budget), Swap(self.budget)
+        self.frames, self.swap = Frames(self.budget, contents), Swap(self.budget, contents)
         self.task_pages = TASK_SIZE[arch] // 4096
         self.processes, self.mms, self.files, self.file_numbers = {}, {}, {}, {}
         self.mappings = self.peak_mappings = 0
@@ -69,6 +70,11 @@ class Machine:
         mm = Mm(self._number("mm"), self.budget)
         self.mms[mm.number] = mm
         return mm
+
+    def drop_mm(self, mm):
+        """Forgets an mm that has no vmas left."""
+        del self.mms[mm.number]
+        self.budget.free(MM_MEMORY)
 
     def _number(self, kind):
         self._numbers[kind] += 1
@@ -156,6 +162,22 @@ class Machine:
         mm, page = np.array(owner, np.int32)[leaf], np.array(base, np.int64)[leaf] + at % LEAF
         order = np.lexsort((page, mm, frame))
         return frame[order], mm[order], page[order]
+
+    def contents(self, mm):
+        """What an mm's page table leads to, as arrays: pages, and the line of the event that wrote each last, 0 for none.
+
+        Present pages, swapped ones and the zero page, in address order; of a machine with `contents`.
+        """
+        pages, held = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        for page, entries in mm.table.spans(0, self.task_pages):
+            at = np.flatnonzero(entries)
+            pages.append(page + at)
+            held.append(entries[at])
+        held = np.concatenate(held)
+        stamps, present, swapped = np.zeros(len(held), np.int32), held >= FIRST, held < 0
+        stamps[present] = self.frames.stamp[held[present]]
+        stamps[swapped] = self.swap.stamp[-held[swapped]]
+        return np.concatenate(pages), stamps
 
     def runs(self, mm):
         """Runs [first page, pages, mapcount] of resident pages of equal mapcount, in address order."""

@@ -30,6 +30,16 @@ class Area:
         return self.file is None
 
     @property
+    def may_hold_anon(self):
+        """Whether pages of it can become anonymous: every private area."""
+        return not self.flags & SHARED
+
+    @property
+    def anon_offset(self):
+        """The offset of a private area for its anonymous pages: vm_pgoff, or the second one of a file area."""
+        return self.pgoff if self.file is None else self.anon_pgoff
+
+    @property
     def origin(self):
         """The vma whose pages the area holds, or None for a fresh one."""
         return self.middle or self.copied or self.grown
@@ -191,12 +201,26 @@ class Merger:
         if end < vma.end:
             self._move_boundary(prev, vma, end)
             return prev
-        next = vma.mm.after(vma)
-        takes_next = self._joins_above(area, next) and self.strategy.ends_compatible(prev, next)
-        self._remove(vma, *([next] if takes_next else []))
-        self._set_range(prev, prev.start, next.end if takes_next else end)
-        self._unlink(vma, *([next] if takes_next else []))
+        self._remove(vma)
+        self._set_range(prev, prev.start, end)
+        self._unlink(vma)
         return prev
+
+    def protected(self, mm, end):
+        """What mprotect does last, up to 2.6.6: the area that ends at page `end`, changed or not, takes in the next one.
+
+        mm/mprotect.c:sys_mprotect, 2.4.22; private anonymous areas only.
+        """
+        vma = mm.find(end - 1)
+        if self.kernel.merge_procedure != "2.4" or vma is None or vma.end != end or vma.file is not None:
+            return
+        next = mm.after(vma)
+        area = Area(mm, vma.start, end, vma.flags, None, vma.pgoff, vma.anon_pgoff, middle=vma)
+        if self._joins_above(area, next):
+            self._adopt(vma, next)
+            self._remove(next)
+            self._set_range(vma, vma.start, next.end)
+            self._unlink(next)
 
     def advise(self, vma, start, end, flags):
         """As `change`, for mlock and madvise, which only split before 2.6.7."""
@@ -216,18 +240,14 @@ class Merger:
 
     def split(self, vma, at, new_below):
         """Splits `vma` at a page; the new vma is the part below or above; returns it (mm/mmap.c:__split_vma)."""
-        machine = self.machine
-        machine.ledger.alloc("vm_area_struct")
         new = vma.like(vma.mm, vma.start, at) if new_below else vma.like(vma.mm, at, vma.end)
         new.faulted = vma.faulted
         old = (vma.start, vma.end, vma.pgoff, vma.anon_pgoff)
+        self.machine.add_vma(new)
         if new_below:
             self._range(vma, at, vma.end)
         else:
             self._range(vma, vma.start, at)
-        vma.mm.insert(new)
-        if vma.file is not None:
-            vma.file.vmas += 1
         self.strategy.split(new, vma, old)
         return new
 

@@ -63,7 +63,7 @@ def _leave(machine, pid):
     mm.table.clear()
     mm.nonlinear.clear()
     machine.strategy.mm_gone(mm)
-    del machine.mms[mm.number]
+    machine.drop_mm(mm)
 
 
 def fork(machine, event):

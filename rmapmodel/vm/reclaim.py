@@ -70,6 +70,8 @@ def unmap(machine, frame, mm_number, page):
     taken = swap.take(len(need))
     slots[need] = taken
     swap.frame[taken] = need
+    if frames.stamp is not None:
+        swap.stamp[taken] = frames.stamp[need]
     swap.exclusive[taken] = (frames.flags[need] & EXCLUSIVE) != 0
     entry = -slots[frame]
     np.add.at(swap.count, slots[frame][entry < 0], 1)

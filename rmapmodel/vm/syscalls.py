@@ -11,6 +11,9 @@ from .vma import (ACCESS, ACCOUNT, DONTCOPY, DONTDUMP, GROWSDOWN, HUGEPAGE, LOCK
                   NORESERVE, PAGE, RAND_READ, READ, SEQ_READ, SHARED, SPECIAL, WIPEONFORK, WRITE, Vma, prot_bits)
 
 
+NO_OFFSETS = "the design has no offsets left for it"
+
+
 # -- addresses -----------------------------------------------------------------------------------------------------
 
 
@@ -77,8 +80,9 @@ def mmap(machine, event):
     else:
         file = machine.shmem(end - start) if flags & SHARED else None
     mm.absent.remove(start, end)
-    map_area(machine, mm, start, end, flags, file, offset)
-    if flags & LOCKED:
+    if map_area(machine, mm, start, end, flags, file, offset) is None:
+        _refuse_new(machine, mm, start, end, "mmap")
+    elif flags & LOCKED:
         _populate(machine, mm, start, end)
 
 
@@ -127,12 +131,20 @@ def _mmap_flags(machine, event):
 
 
 def map_area(machine, mm, start, end, flags, file, offset):
-    """Maps [start, end): merged into a neighbour where the kernel would, else as a new vma, which it returns."""
-    pgoff = offset if file is not None else machine.strategy.new_offset(mm, start, end)
-    if pgoff is None:
+    """Maps [start, end): merged into a neighbour where the kernel would, else as a new vma, which it returns.
+
+    None, and nothing done, where the design has no offsets left for it.
+    """
+    anon_pgoff = start if flags & SHARED else machine.strategy.new_offset(mm, start, end)
+    if anon_pgoff is None:
         return None
-    area = Area(mm, start, end, flags, file, pgoff, start)
+    area = Area(mm, start, end, flags, file, anon_pgoff if file is None else offset, anon_pgoff)
     return machine.merger.mapped(area) or _new_vma(machine, area)
+
+
+def _refuse_new(machine, mm, start, end, op):
+    machine.refuse(op, NO_OFFSETS)
+    mm.absent.add(start, end, machine.line)
 
 
 def _new_vma(machine, area, faulted=False):
@@ -221,6 +233,8 @@ def mprotect(machine, event):
         for vma, at, stop, was in _change(machine, mm, low, high, new_flags, machine.merger.change):
             if was & (WRITE | SHARED | LOCKED) == LOCKED and vma.flags & WRITE:
                 faults.touch(machine, vma, at, stop, True)
+        if low < high:
+            machine.merger.protected(mm, high)
 
 
 def mlock(machine, event):
@@ -387,6 +401,7 @@ def brk(machine, event):
         _check_break(machine, mm, old, new)
         pgoff = machine.strategy.new_offset(mm, old, new)
         if pgoff is None:
+            _refuse_new(machine, mm, old, new, "brk")
             return
         area = Area(mm, old, new, READ | WRITE | ACCOUNT, None, pgoff, old)
         below = mm.around(old, new)[0]
@@ -518,8 +533,8 @@ def _resize(machine, mm, start, old_len, new_len, new):
     if not _free(machine, mm, end, start + new_len):
         raise InputError("something is mapped where the mapping would grow", field="new_len")
     pgoff, anon_pgoff = vma.pgoff + vma.pages, vma.anon_pgoff + vma.pages
-    if vma.is_anonymous and not machine.strategy.can_grow(vma, new_len - old_len):
-        machine.refuse("mremap", "the design has no offsets left to grow into")
+    if vma.may_hold_anon and not machine.strategy.can_grow(vma, new_len - old_len):
+        machine.refuse("mremap", NO_OFFSETS)
         _leave_undone(machine, mm, start, old_len, new, new_len, moves=False)
         return
     area = Area(mm, end, start + new_len, vma.flags, vma.file, pgoff, anon_pgoff, grown=vma)
@@ -548,20 +563,20 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
     mm, strategy = vma.mm, machine.strategy
     if dontunmap and vma.flags & SPECIAL:
         raise InputError("dontunmap of a special mapping is refused", field="flags")
-    strategy.before_move(vma, start, start + old_len)
-    delta = start - vma.start
-    pgoff = strategy.moved_offset(vma, start, new, new_len) if vma.is_anonymous else vma.pgoff + delta
-    if pgoff is None:
-        machine.refuse("mremap", "the design has no offsets left")
+    anon_pgoff = strategy.moved_offset(vma, start, start + old_len, new, new_len) if vma.may_hold_anon else new
+    if anon_pgoff is None:
+        machine.refuse("mremap", NO_OFFSETS)
         _leave_undone(machine, mm, start, old_len, new, new_len, moves=True, dontunmap=dontunmap)
         return
-    anon_pgoff = vma.anon_pgoff + delta if vma.faulted else new
+    pgoff = anon_pgoff if vma.is_anonymous else vma.pgoff + start - vma.start
     area = Area(mm, new, new + new_len, vma.flags, vma.file, pgoff, anon_pgoff, copied=vma)
     target = machine.merger.copied(area)
     if target is None:
         target = _new_vma(machine, area, faulted=vma.faulted)
     if target.start <= start < target.end:
         vma = target  # an unfaulted source may have been merged into its own copy (copy_vma)
+    if vma.may_hold_anon:
+        strategy.moves(vma, start, start + old_len, new)
     _move_ptes(machine, vma, target, start, new, old_len)
     if not dontunmap:
         unmap_range(machine, mm, start, start + old_len)
@@ -574,17 +589,26 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
         _populate(machine, mm, new + old_len, new + new_len)
 
 
+def _copy_early(machine, vma, page, entries, at):
+    # mm/mremap.c:move_page_tables of "rmap 11" breaks copy-on-write at the old address for what cannot move shared
+    at = at[machine.frames.flags[entries[at]] & ANON != 0]
+    early = machine.strategy.copies_before_move(vma, entries[at], page + at)
+    if early is not None and early.any():
+        faults.copy_early(machine, vma, page, entries, at[early])
+
+
 def _move_ptes(machine, vma, target, start, new, length):
     mm, frames, strategy = vma.mm, machine.frames, machine.strategy
     shift = new - start
     for page, entries in list(mm.table.spans(start, start + length)):
         if not entries.any():
             continue
+        at = np.flatnonzero(entries >= FIRST)
+        _copy_early(machine, vma, page, entries, at)
         offset = 0
         for _, to in mm.table.make(page + shift, page + shift + len(entries)):
             to[:] = entries[offset:offset + len(to)]
             offset += len(to)
-        at = np.flatnonzero(entries >= FIRST)
         moved = entries[at].copy()
         entries[:] = 0
         if len(moved):

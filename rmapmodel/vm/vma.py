@@ -52,6 +52,11 @@ class Vma:
         """Whether pages of it can become anonymous: every private area."""
         return not self.flags & SHARED
 
+    @property
+    def anon_offset(self):
+        """The offset the design gave the start of this private area: vm_pgoff, or the second one of a file area."""
+        return self.pgoff if self.file is None else self.anon_pgoff
+
     def like(self, mm, start, end):
         """A new vma with these attributes over [start, end) of `mm`, linked nowhere."""
         delta = start - self.start

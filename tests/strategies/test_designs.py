@@ -146,7 +146,8 @@ def test_heap_of_a_child_grows_in_one_vma_where_nothing_forbids_it():
 
 def test_a_design_keeps_the_merge_rules_of_the_kernels_that_had_it():
     """anon_vma's are those of 2.6.7 to 2.6.33, whatever --kernel says."""
-    back = [Spawn(1), Mmap(1, A, 2 * P, "r-x", ANON), Mmap(1, A + 2 * P, 2 * P, "r--", ANON), Mprotect(1, A, 2 * P, "r--")]
+    back = [Spawn(1), Mmap(1, A, 2 * P, "r-x", ["private"], "f"), Mmap(1, A + 2 * P, 2 * P, "r--", ["private"], "f", 2 * P),
+            Mprotect(1, A, 2 * P, "r--")]  # mprotect never joins areas of a file before 2.6.7
     assert [objects(back, "anon_vma", kernel=kernel)[0] for kernel in ("2.6.4", "2.6.7")] == [1, 1]
     assert [objects(back, "pte_chain", kernel=kernel)[0] for kernel in ("2.6.4", "2.6.7")] == [2, 1]
     filler = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ANON), Mmap(1, A + 4 * P, 2 * P, "rw-", ANON), Write(1, A, P),

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from rmapmodel.errors import InputError
-from rmapmodel.events import Exit, Fork, Header, Mmap, Mprotect, Mremap, Reclaim, Spawn, Write
+from rmapmodel.events import Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 from rmapmodel.trace import read, write
 from rmapmodel.trace.workloads import WORKLOADS, generate, parse_params
 
@@ -21,6 +21,7 @@ SMALL = {
     "rmap_test_3": {"vmas": 40, "pages": 2}, "thousand_children": {"children": 10, "pages": 7},
     "fork_server": {"children": 3, "vmas": 4, "pages": 5, "written": 2},
     "mremap_inherited": {"processes": 4, "pages": 21, "moved": 0.3, "shared": 0.6},
+    "swap_pressure": {"children": 3, "pages": 20, "written": 5, "back": 6, "rounds": 4},
     "fork_chain": {"depth": 6, "pages": 3}, "split_flood": {"pieces": 9, "children": 3},
 }
 every_workload = pytest.mark.parametrize("name", sorted(SMALL))
@@ -43,7 +44,7 @@ def run(events, end=END["x86_64"]):
         return mm.pop(page)
 
     for event in events:
-        if isinstance(event, Reclaim):
+        if isinstance(event, (Reclaim, Swapout, Read)):  # a page read back is the page that was swapped out
             continue
         if isinstance(event, Spawn):
             assert event.pid not in mms
@@ -191,6 +192,14 @@ def test_thousand_children():
     assert Counter(mapcounts(mms).values()) == {1: 31 * 20}
 
 
+def test_swap_pressure():
+    events = made("swap_pressure", children=3, pages=20, written=5, back=6, rounds=4)
+    assert Counter(mapcounts(run(events)).values()) == {1: 3 * 5 + 5, 4: 15}
+    assert sum(isinstance(event, Swapout) for event in events) == 4
+    reads = [(event.pid, (event.addr - events[1].addr) // PAGE, event.len // PAGE) for event in events if isinstance(event, Read)]
+    assert reads == [(pid, start, 6) for start in (0, 6, 12, 3) for pid in (1, 2, 3, 4)]  # 15 pages and 6 do not fit 20
+
+
 def test_fork_server():
     mms = run(made("fork_server", children=10, vmas=20, pages=8, written=3))
     assert len(mms) == 11 and all(vmas(mm) == 20 for mm in mms.values())
@@ -320,6 +329,7 @@ def test_the_command_in_the_source_makes_the_same_trace():
     ("mremap_inherited", {"processes": 4194304, "pages": 2**31}, "mremap_inherited: processes: the areas need "),
     ("fork_chain", {"exits": 2}, "fork_chain: exits: true or false is wanted, not 2"),
     ("fork_chain", {"exits": "maybe"}, "fork_chain: exits: true or false is wanted, not 'maybe'"),
+    ("swap_pressure", {"pages": 4, "written": 0, "back": 5}, "swap_pressure: back: a process has 4 pages, not 5"),
     ("fork_server", {"pages": 4, "written": 5}, "fork_server: written: a child can write no more than the 4 pages of"),
     ("fork_server", {"vmas": 500_000, "pages": 500_000}, "fork_server: vmas: the areas need "),
     ("rmap_test_1", {"vmas": 1000}, "rmap_test_1: vmas: the areas need 600001 pages, an i386 process has room for 524"),
