@@ -5,6 +5,8 @@ import numpy as np
 from .base import register
 from .chains import Chains
 from .families import AnonMmFamilies
+from .files import FilePages
+from .pte_chain import first_of_each
 
 ADDRESSES = 7
 """Slots of an rmap_chain; slot 0 of the first holds the map count (anobjrmap 5/6, 20 March 2003)."""
@@ -19,8 +21,9 @@ class AnonMmStrategy(AnonMmFamilies):
 
     A page points to the anonmm of the mm that first mapped it; its index is its virtual address. It is looked for at
     that address in every mm of the family. A vma carries nothing. Where mremap moves a page that others map too, the
-    new address goes into a chain of addresses that hangs off the page until nothing maps it any more.
-    [kernel-facts section 4]
+    new address goes into a chain of addresses that hangs off the page until nothing maps it any more. A page of a file
+    that a nonlinear area maps has such a chain too, tried in the mm of every vma of the file.
+    [kernel-facts section 4; Pine.LNX.4.44.0303202316020.2743-100000@localhost.localdomain]
     """
 
     name = "anonmm"
@@ -28,6 +31,7 @@ class AnonMmStrategy(AnonMmFamilies):
 
     def __init__(self, kernel, index=None, arch="x86_64"):
         super().__init__(kernel, index, arch)
+        self.files = FilePages(self, sweeps=False)
         self.chains = Chains(ADDRESSES, lambda count: self.ledger.alloc("rmap_chain", count),
                              lambda count: self.ledger.free("rmap_chain", count))
 
@@ -48,25 +52,85 @@ class AnonMmStrategy(AnonMmFamilies):
         self.note_address(frames, pages)
 
     def note_address(self, frames, pages):
-        """Chains an address to each page unless it is the index or in the chain already."""
-        new = self.frames.index[frames] != pages
-        for at, values in self.chains.values(frames):
-            new[at[values == pages[at]]] = False
-        frames, pages = frames[new], pages[new]
-        first = frames[self.chains.head(frames) == 0]
-        self.chains.add(first, np.full(len(first), COUNT))
-        self.chains.add(frames, pages.astype(np.int64))
+        """Chains an address to each anonymous page unless it is the index."""
+        other = self.frames.index[frames] != pages
+        self.chain(frames[other], pages[other])
+
+    def chain(self, frames, pages):
+        """Chains an address to each page, which may repeat, unless it is in the chain already (add_rmap_address)."""
+        for part in first_of_each(frames):
+            new = np.ones(len(part), np.bool_)
+            for at, values in self.chains.values(frames[part]):
+                new[at[values == pages[part][at]]] = False
+            frame, page = frames[part][new], pages[part][new]
+            first = frame[self.chains.head(frame) == 0]
+            self.chains.add(first, np.full(len(first), COUNT))
+            self.chains.add(frame, page.astype(np.int64))
 
     def elsewhere(self, walk, at):
-        """Every chained address, in the chain's order."""
+        """Every chained address, the one chained first first."""
         elements, _ = self.chains.lengths(walk.frames[at])
         walk.lines[at] += elements * self.ledger.lines("rmap_chain")
         chained = []
         for places, values in self.chains.values(walk.frames[at]):
             address = values != COUNT
             if address.any():
-                chained.append((places[address], values[address]))
+                chained.insert(0, (places[address], values[address]))
         return chained
+
+    # -- pages of files
+
+    def file_mapped(self, vma, frames, pages):
+        astray = self.frames.index[frames] != vma.pgoff + pages - vma.start
+        self.chain(frames[astray], pages[astray])
+
+    def file_moved(self, vma, frames, old_pages, new_pages):
+        self.file_mapped(vma, frames, new_pages)
+
+    def file_unmapped(self, mm, frames, pages):
+        self.chains.clear(np.unique(frames[self.frames.mapcount[frames] == 0]))
+
+    def walk_files(self, walk, at, log):
+        chained = self.chains.head(walk.frames[at]) != 0
+        if not chained.all():
+            self.files.walk(walk, at[~chained], log)
+        if chained.any():
+            for number, places in self.groups(walk.frames[at[chained]]):
+                self._walk_scattered(walk, at[chained][places], self.machine.file_numbers[number], log)
+
+    def _walk_scattered(self, walk, places, file, log):
+        # page_referenced_obj, try_to_unmap_obj: in the mm of each vma the linear address, then every chained one
+        index = self.frames.index[walk.frames[places]]
+        found, active = np.zeros(len(places), np.int64), np.arange(len(places))
+        chained, seen = self.elsewhere(walk, places), set()
+        vmas = [vma for tree in file.index for vma in tree]
+        walk.candidates[places] += len(vmas)
+        walk.lines[places] += self.ledger.lines("address_space")
+        for vma in vmas:
+            active = active[found[active] < walk.mapcount[places[active]]]
+            if not len(active):
+                break
+            for part in (walk.examined, walk.nodes):
+                part[places[active]] += 1
+            walk.lines[places[active]] += self.ledger.lines("vm_area_struct")
+            if vma.mm.rss:
+                linear = index - vma.pgoff + vma.start
+                inside = active[(linear[active] >= vma.start) & (linear[active] < vma.end)]
+                self._try(walk, places, vma.mm, inside, linear, found, seen, log)
+                for which, values in chained:
+                    pages = linear.copy()
+                    pages[which] = values
+                    left = (found[which] < walk.mapcount[places[which]]) & \
+                        ((values != linear[which]) | (values < vma.start) | (values >= vma.end))
+                    self._try(walk, places, vma.mm, which[left], pages, found, seen, log)
+        walk.lock(places, "i_mmap", "exclusive", file.number, walk.nodes[places])
+
+    def _try(self, walk, places, mm, which, pages, found, seen, log):
+        # a pte that was found through one vma is not found again through another of the same mm
+        fresh = [at for at in which.tolist() if (mm.number, at, int(pages[at])) not in seen]
+        before = found.copy()
+        self._probe(walk, places, mm, np.array(fresh, np.int64), pages, found, log)
+        seen.update((mm.number, at, int(pages[at])) for at in fresh if found[at] > before[at])
 
     def count_objects(self):
         return {**super().count_objects(), "rmap_chain": self.chains.census()}

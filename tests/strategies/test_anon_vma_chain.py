@@ -1,7 +1,5 @@
 """anon_vma_chain against worked examples (kernel-facts sections 8 and 13) and hand-drawn cases."""
 
-import pytest
-
 from rmapmodel.events import Brk, Exit, Fork, Madvise, Mmap, Mprotect, Mremap, Munmap, Read, Reclaim, Spawn, Swapout, Write
 from tests.traces import run
 
@@ -21,40 +19,10 @@ def area(pages=4):
     return [Spawn(1), Mmap(1, A, pages * P, "rw-", ANON), Write(1, A, pages * P)]
 
 
-def chain(depth, exits):
-    events = area()
-    for pid in range(1, depth):
-        events += [Fork(pid, pid + 1), Write(pid + 1, A, 4 * P)] + [Exit(pid)] * exits
-    return events
-
-
 def test_first_write_makes_one_anon_vma_and_one_avc():
     assert counts([Spawn(1), Mmap(1, A, P, "rw-", ANON)]) == (1, 0, 0)
     assert counts([Spawn(1), Mmap(1, A, P, "rw-", ANON), Read(1, A, P)]) == (1, 0, 0)
     assert counts(area()) == (1, 1, 1)
-
-
-def test_chain_of_six_that_all_live_is_triangular():
-    """d(d+1)/2 AVCs; seen on 6.18.44 (kernel-facts 13.3)."""
-    assert counts(chain(6, exits=False)) == (6, 6, 21)
-
-
-@pytest.mark.parametrize("depth", [6, 20])
-def test_chain_whose_parents_exit_is_steady(depth):
-    """Three anon_vmas and three AVCs for ever; seen on 6.18.44."""
-    assert counts(chain(depth, exits=True)) == (1, 3, 3)
-
-
-def test_before_re_use_the_chain_grows_by_one_a_generation():
-    assert counts(chain(20, exits=True), kernel="3.18") == (1, 20, 20)
-    assert counts(chain(20, exits=True), kernel="3.19")[1] < 20
-
-
-@pytest.mark.parametrize("children", [1, 7, 30])
-def test_star_of_children(children):
-    """N+1 anon_vmas and 2N+1 AVCs a vma."""
-    forks = [Fork(1, pid) for pid in range(2, children + 2)]
-    assert counts(area() + forks) == (children + 1, children + 1, 2 * children + 1)
 
 
 def test_child_does_not_merge_an_untouched_neighbour_but_the_parent_does():
@@ -92,17 +60,6 @@ def test_dontunmap_leaves_a_source_that_gets_a_fresh_anon_vma():
     moved = area() + [Mremap(1, A, 4 * P, A + 64 * P, 4 * P, FIXED + ["dontunmap"])]
     assert counts(moved) == (2, 1, 1)
     assert counts(moved + [Write(1, A, P)]) == (2, 2, 2)
-
-
-def test_filler_between_two_anon_vmas_joins_the_lower_one_or_in_6_1_the_upper():
-    """
-        [AA]  [BB]  ->  [AACC][BB] in 6.12 and later and before 6.1, [AA][CCBB] from 6.1 to 6.11  (13.5, 14.5)
-    """
-    events = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ANON), Mmap(1, A + 4 * P, 2 * P, "rw-", ANON),
-              Write(1, A, P), Write(1, A + 4 * P, P), Mmap(1, A + 2 * P, 2 * P, "rw-", ANON)]
-    for kernel, first_end in (("6.12", 4), ("6.11", 2), ("6.1", 2), ("6.0", 4)):
-        vmas = run(events, "anon_vma_chain", kernel=kernel).result()["processes"]["1"]["vmas"]
-        assert [(v["start"] - A) // P for v in vmas] == [0, first_end], kernel
 
 
 def test_heap_of_a_forked_child_grows_a_second_vma():
@@ -143,28 +100,3 @@ def test_wipeonfork_child_starts_empty():
 def test_unmap_of_the_middle_splits_and_duplicates_every_avc():
     events = area(8) + [Fork(1, 2), Munmap(2, A + 2 * P, 2 * P)]
     assert counts(events) == (3, 2, 1 + 2 * 2)
-
-
-def test_re_use_depends_on_the_order_of_a_clone():
-    """Oldest first up to 6.19, newest first in 7.0 (14.12): this history ends 7/10/36 on a running 6.18.44."""
-    history = "1>2 -1 2>3 -3 2>4 4>5 5>6 6>7 6>8 7>9 -8 -9 7>10 4>11 -10 6>12 7>13 -5 -7 -2 12>14 11>15"
-    events = area(1)
-    for step in history.split():
-        events.append(Fork(*map(int, step.split(">"))) if ">" in step else Exit(-int(step)))
-    assert counts(events, kernel="6.18.44") == counts(events, kernel="6.19") == (7, 10, 36)
-    assert counts(events, kernel="7.0") == (7, 9, 35)
-
-
-def test_from_5_5_to_5_6_pieces_kept_sharing_the_parents_anon_vma():
-    """kernel-facts 8: 4e4a9eb92133 took the parent's previous vma for the child's."""
-    events = area(6) + [Mprotect(1, A + 2 * P, 2 * P, "r--"), Fork(1, 2)]
-    assert [counts(events, kernel=kernel) for kernel in ("5.4", "5.5", "5.6", "5.10")] == [
-        (6, 4, 9), (6, 2, 7), (6, 2, 7), (6, 4, 9)]
-
-
-@pytest.mark.parametrize("kernel, visited", [("5.18", 3), ("5.19", 1)])
-def test_a_page_read_back_belongs_to_its_owner_only_if_the_entry_remembers(kernel, visited):
-    """The exclusive bit of swap entries came with 5.19; before, a page read back went to the oldest anon_vma."""
-    events = area(1) + [Fork(1, 2), Fork(1, 3), Write(2, A, P), Swapout(2), Read(2, A, P), Reclaim(2)]
-    before = run(events[:-2], kernel=kernel).result()["reclaim"]["vmas_candidates"]
-    assert run(events, kernel=kernel).result()["reclaim"]["vmas_candidates"] - before == visited

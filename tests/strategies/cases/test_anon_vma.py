@@ -10,8 +10,8 @@ from itertools import permutations
 
 import pytest
 
-from rmapmodel.events import Exit, Fork, Spawn
-from tests.strategies.cases.case import brk, case, mmap, mprotect, mremap, munmap, write
+from rmapmodel.events import Exit, Fork, Madvise, Spawn
+from tests.strategies.cases.case import P, brk, case, mmap, mprotect, mremap, munmap, write
 
 A, X = 256, 512
 
@@ -54,10 +54,11 @@ def test_partial_mremap_makes_three_vmas_of_one_anon_vma():
         before  1 A[abcd]                              list A
         after   1 A[a]  A+3[d]  ...  X[bc]@A+1         list A+3, X, A
 
-    copy_vma links the copy at the head, with offset A+1 since the source was touched (mremap 1 and 4): X, A. Unmapping
-    the old range (6) splits twice: at A+1 the part above is new and goes to the head; at A+3, inside that, the part
-    below is new (do_munmap), is removed again, and the part above stays. So A+3, X, A. No page was touched: b keeps index
-    A+1 and is found as X + (A+1) - (A+1). Page a is in the 3rd vma, b in the 2nd, d in the 1st; only one range fits each.
+    copy_vma links the copy at the head, with offset A+1 since the source was touched (mremap 1 and 4): X, A.
+    Unmapping the old range (6) splits twice: at A+1 the part above is new and goes to the head; at A+3, inside that,
+    the part below is new (do_munmap), is removed again, and the part above stays. So A+3, X, A. No page was touched:
+    b keeps index A+1 and is found as X + (A+1) - (A+1). Page a is in the 3rd vma, b in the 2nd, d in the 1st; only
+    one range fits each.
     """
     c = anon_vma(THERE)
     assert c.objects == {"vm_area_struct": 3, "anon_vma": 1}
@@ -70,8 +71,9 @@ def test_partial_mremap_undone_is_one_vma_again():
         before  1 A[a]  A+3[d]  ...  X[bc]@A+1
         after   1 A[abcd]
 
-    At the destination the offset A+1 continues A and is continued by A+3, the anon_vma is the same: case 1 of vma_merge,
-    the lower vma grows over both and the upper one goes; then the source goes too. 1 vma, 1 anon_vma, 1 visit.
+    At the destination the offset A+1 continues A and is continued by A+3, the anon_vma is the same: case 1 of
+    vma_merge, the lower vma grows over both and the upper one goes; then the source goes too. 1 vma, 1 anon_vma, 1
+    visit.
     """
     c = anon_vma(THERE + [mremap(1, X, 2, A + 1)])
     assert c.objects == {"vm_area_struct": 1, "anon_vma": 1}
@@ -112,7 +114,8 @@ def test_untouched_memory_takes_its_offset_from_the_new_address():
         before  1 A[....]
         after   1 X[.....]   the 5th page mapped behind it
 
-    No anon_vma yet, so copy_vma sets vm_pgoff to X (mremap 2) and the neighbour at X+4 continues it; no write, no anon_vma.
+    No anon_vma yet, so copy_vma sets vm_pgoff to X (mremap 2) and the neighbour at X+4 continues it; no write, no
+    anon_vma.
     """
     c = anon_vma([Spawn(1), mmap(1, A, 4), mremap(1, A, 4, X), mmap(1, X + 4, 1)])
     assert c.objects == {"vm_area_struct": 1, "anon_vma": 0}
@@ -128,9 +131,9 @@ def test_splits_are_inherited_piece_by_piece():
         split   1 A[a]A+1[b]A+2[cd]           list 1.A+2, 1.A, 1.A+1      b is r--
         after   2 A[a]A+1[b]A+2[cd]           list 2.A+2, 2.A+1, 2.A, 1.A+2, 1.A, 1.A+1
 
-    mprotect_fixup splits at the start with the new vma below, then at the end with the new one above; both go to the head,
-    the original struct stays b's. fork goes by address, each copy to the head. Page b: 2.A+1 is 2nd, 1.A+1 is 6th; page
-    d: 1st and 4th; page a: 3rd and 5th. Two ranges fit each. 6 vmas, 1 anon_vma.
+    mprotect_fixup splits at the start with the new vma below, then at the end with the new one above; both go to the
+    head, the original struct stays b's. fork goes by address, each copy to the head. Page b: 2.A+1 is 2nd, 1.A+1 is
+    6th; page d: 1st and 4th; page a: 3rd and 5th. Two ranges fit each. 6 vmas, 1 anon_vma.
     """
     c = anon_vma(SPLIT)
     assert c.objects == {"vm_area_struct": 6, "anon_vma": 1}
@@ -144,7 +147,8 @@ def test_pieces_rejoin_in_the_child_too():
         after   1 A[a]A+1[b]A+2[cd]   2 A[abcd]            list 2, 1.A+2, 1.A, 1.A+1
 
     All six share one anon_vma, so mprotect back in the child is case 6: its lowest piece grows, the others go. This
-    era knows no forked vmas (find_mergeable_anon_vma: no restriction). Page b is in the 1st and the 4th, d in 1st and 2nd.
+    era knows no forked vmas (find_mergeable_anon_vma: no restriction). Page b is in the 1st and the 4th, d in 1st and
+    2nd.
     """
     c = anon_vma(SPLIT + [mprotect(2, A + 1, 1, "rw-")])
     assert c.objects == {"vm_area_struct": 4, "anon_vma": 1}
@@ -214,8 +218,8 @@ def test_middle_shares_the_anon_vma_of_the_next_before_the_previous():
 
     find_mergeable_anon_vma ignores r, w, x and asks the next vma first; the newcomer goes to the head of its list.
     """
-    c = anon_vma([Spawn(1), mmap(1, A, 2), mmap(1, A + 2, 2, "rwx"), mmap(1, A + 4, 2), write(1, A, 2), write(1, A + 4, 2),
-                  write(1, A + 2, 2)])
+    c = anon_vma([Spawn(1), mmap(1, A, 2), mmap(1, A + 2, 2, "rwx"), mmap(1, A + 4, 2), write(1, A, 2),
+                  write(1, A + 4, 2), write(1, A + 2, 2)])
     assert c.objects == {"vm_area_struct": 3, "anon_vma": 2}
     assert (c.visits(1, A), c.visits(1, A + 2), c.visits(1, A + 4)) == ((1, 1, 1), (1, 2, 1), (2, 2, 1))
 
@@ -252,6 +256,21 @@ def test_last_owner_keeps_the_page_and_its_place():
     assert (c.visits(2, A), c.visits(1, A)) == ((1, 2, 1), (2, 2, 2))
 
 
+def test_mm_without_resident_pages_is_passed():
+    """
+        before  1 A[ab]   2 A[ab]         list 2, 1
+        after   1 A[ab]   2 A[..]         2 dropped its pages (madvise dontneed) and has none left
+
+    2's vma is still first on the list and in range, but no pte is looked at in an mm without pages (0.6; Walk, step 2).
+    One page back in 2, at another index, and a is looked for there in vain.
+    """
+    dropped = area(2) + [Fork(1, 2), Madvise(2, A * P, 2 * P, "dontneed")]
+    assert anon_vma(dropped).visits(1, A) == (2, 2, 1)
+    c = anon_vma(dropped + [write(2, A + 1)])
+    assert c.visits(1, A) == (2, 2, 2)
+    assert c.objects == {"vm_area_struct": 2, "anon_vma": 1}
+
+
 @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
 def test_exit_in_every_order(order):
     """
@@ -278,8 +297,8 @@ def test_unmapping_the_last_vma_of_the_first_process_leaves_the_anon_vma_to_the_
         before  1 A[abcd]         2 A[abcd]
         after   1                 2 A[a]A+3[d]     list 2.A+3, 2.A
 
-    munmap of all of 1, of the middle of 2: do_munmap splits at A+1 with the new part above, at A+3 with the new part below,
-    which goes. d in the 1st vma, a in the 2nd.
+    munmap of all of 1, of the middle of 2: do_munmap splits at A+1 with the new part above, at A+3 with the new part
+    below, which goes. d in the 1st vma, a in the 2nd.
     """
     c = anon_vma(area(4) + [Fork(1, 2), munmap(1, A, 4), munmap(2, A + 1, 2)])
     assert c.objects == {"vm_area_struct": 2, "anon_vma": 1}

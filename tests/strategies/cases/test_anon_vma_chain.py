@@ -1,8 +1,9 @@
 """`anon_vma_chain` by hand: kernel-facts section 8, merging by section 9, both as `--kernel` selects them.
 
 The maps: a line a process, pages as letters (a capital is a copy the process made), vmas in brackets behind the page
-they start at, `@` the vm_pgoff where it is not the address. `A1{1,2}` is an anon_vma and the vmas linked to it, in the order
-of its tree (vm_pgoff, then insertion; a list before 3.7): one AVC an entry. A walk meets those that overlap the index.
+they start at, `@` the vm_pgoff where it is not the address. `A1{1,2}` is an anon_vma and the vmas linked to it, in
+the order of its tree (vm_pgoff, then insertion; a list before 3.7): one AVC an entry. A walk meets those that overlap
+the index.
 """
 
 from itertools import permutations
@@ -35,8 +36,9 @@ def test_fork_chain_of_four_living_generations():
                 3 A[Cbcd]   A3{3,4}
                 4 A[Dbcd]   A4{4}
 
-    Depth d holds d+1 AVCs: 1 + 2 + 3 + 4 = 10, and one anon_vma each. A copy points to its maker's own anon_vma, where the
-    maker is the oldest entry: found at the first visit, out of those who descend from it. b is still in A1, mapped by all.
+    Depth d holds d+1 AVCs: 1 + 2 + 3 + 4 = 10, and one anon_vma each. A copy points to its maker's own anon_vma,
+    where the maker is the oldest entry: found at the first visit, out of those who descend from it. b is still in A1,
+    mapped by all.
     """
     events = area(4)
     for pid in (1, 2, 3):
@@ -55,7 +57,8 @@ def test_star_of_three():
                 3 A[ab]     A3{3}
                 4 A[ab]     A4{4}
 
-    N + 1 = 4 anon_vmas, 2N + 1 = 7 AVCs. B: 1 visit. b: all 4. a is mapped by 1, 3 and 4: the walk meets 2 in vain, 4 looks.
+    N + 1 = 4 anon_vmas, 2N + 1 = 7 AVCs. B: 1 visit. b: all 4. a is mapped by 1, 3 and 4: the walk meets 2 in vain, 4
+    looks.
     """
     c = chained(area(2) + [Fork(1, 2), Fork(1, 3), Fork(1, 4), write(2, A)])
     assert c.objects == counts(4, 4, 7)
@@ -77,12 +80,12 @@ def test_which_dead_ancestors_anon_vma_a_child_takes(kernel, objects, of_5, of_6
         before  1 -> 2 -> 3 -> 4, each parent gone after its fork; then 4 forks 5 and 6, which copy a
         after   4 A[a]    5 A[E]    6 A[F]
 
-    Without re-use (to 3.18): A1 to A4 stay linked to 4, which has 4 AVCs; 5 and 6 have 4 + 1 each: 6 anon_vmas, 14 AVCs. E
-    and F are alone in theirs.
-    Degree (3.19): A2 has degree 1 (for its child A3) once 2 is gone: 4 takes it; A3 has degree 0 once 3 is gone: 5 takes it,
-    now 1, still below 2, so 6 takes it as well (the defect): 3 anon_vmas, 3 processes with 3 AVCs. A3{4,5,6}: E second, F third.
-    Counters (6.0, stable of Sep 2022): 4 takes A2 (active 0, children 1), 5 takes A3 (0, 0), which is then active: 6 gets
-    a new one: 4 anon_vmas, 3 + 3 + 4 AVCs. A3{4,5,6}: E second of 3; F alone.
+    Without re-use (to 3.18): A1 to A4 stay linked to 4, which has 4 AVCs; 5 and 6 have 4 + 1 each: 6 anon_vmas, 14
+    AVCs. E and F are alone in theirs. Degree (3.19): A2 has degree 1 (for its child A3) once 2 is gone: 4 takes it;
+    A3 has degree 0 once 3 is gone: 5 takes it, now 1, still below 2, so 6 takes it as well (the defect): 3 anon_vmas,
+    3 processes with 3 AVCs. A3{4,5,6}: E second, F third. Counters (6.0, stable of Sep 2022): 4 takes A2 (active 0,
+    children 1), 5 takes A3 (0, 0), which is then active: 6 gets a new one: 4 anon_vmas, 3 + 3 + 4 AVCs. A3{4,5,6}: E
+    second of 3; F alone.
     """
     events = area(1)
     for pid in (1, 2, 3):
@@ -98,9 +101,9 @@ def test_ancestor_with_two_children_is_taken_only_when_one_is_gone(kernel):
         before  1 -> 2 -> 3, and 2 -> 4; 2 exits
         after   3 forks 5, with 4 alive or dead
 
-    2's anon_vma A2 has the children A3 and A4 (degree 2 without its own vma). With 4 alive it is not taken: 5 gets one of its
-    own, behind A3, A2, A1: 5 anon_vmas, 1 + 3 + 3 + 4 AVCs. With 4 gone A4 is freed and A2 has one child: 5 takes it: 3
-    anon_vmas, 1 + 3 + 3 AVCs.
+    2's anon_vma A2 has the children A3 and A4 (degree 2 without its own vma). With 4 alive it is not taken: 5 gets
+    one of its own, behind A3, A2, A1: 5 anon_vmas, 1 + 3 + 3 + 4 AVCs. With 4 gone A4 is freed and A2 has one child:
+    5 takes it: 3 anon_vmas, 1 + 3 + 3 AVCs.
     """
     events = area(1) + [Fork(1, 2), Fork(2, 3), Fork(2, 4), Exit(2)]
     assert chained(events + [Fork(3, 5)], kernel).objects == counts(4, 5, 11)
@@ -113,9 +116,9 @@ def test_which_of_several_candidates_is_taken(kernel, own):
         before  1 -> 2 -> 3 -> 4 -> 5, all alive: anon_vmas 1 to 5;  then 2, 3, 4 exit
         after   5 forks 6
 
-    2, 3 and 4 qualify (no vma, one child each; degree 1), 1 does not (its vma lives). Up to 6.19 the oldest is visited first:
-    2. In 7.0 the source's list is read forward and the copy is its reverse, with the child's own put in front:
-    [1], [2 1], [3 1 2], [4 2 1 3], [5 3 1 2 4]: behind 5, its own, comes 3. Before 3.19 it is a sixth one.
+    2, 3 and 4 qualify (no vma, one child each; degree 1), 1 does not (its vma lives). Up to 6.19 the oldest is
+    visited first: 2. In 7.0 the source's list is read forward and the copy is its reverse, with the child's own put
+    in front: [1], [2 1], [3 1 2], [4 2 1 3], [5 3 1 2 4]: behind 5, its own, comes 3. Before 3.19 it is a sixth one.
     """
     events = area(1) + [Fork(pid, pid + 1) for pid in (1, 2, 3, 4)] + [Exit(2), Exit(3), Exit(4), Fork(5, 6)]
     c = chained(events, kernel)
@@ -132,8 +135,8 @@ def test_partial_mremap_in_a_child_copies_every_avc():
         after   1 A[abcd]                            A1{1,2.A,2.X,2.A+3}  A2{2.A,2.X,2.A+3}
                 2 A[a]  A+3[d]  ...  X[bc]@A+1
 
-    The copy, and the piece that unmapping the middle splits off, take the child's 2 AVCs each: 1 + 3 * 2 = 7. b has index A+1:
-    in A1 the whole vma of 1 (offset A) and X (offset A+1) overlap it.
+    The copy, and the piece that unmapping the middle splits off, take the child's 2 AVCs each: 1 + 3 * 2 = 7. b has
+    index A+1: in A1 the whole vma of 1 (offset A) and X (offset A+1) overlap it.
     """
     c = chained(CHILD_MOVED)
     assert c.objects == counts(4, 2, 7)
@@ -169,8 +172,8 @@ def test_hole_filled_in_a_child_is_a_vma_of_its_own():
         before  2 A[a]      A+3[d]  ...  X[bc]@A+1
         after   2 A[a]A+1[ef]A+3[d] ...  X[bc]@A+1      A3{2.A+1}
 
-    The neighbours have 2 AVCs, so mmap does not join them (3.0) and find_mergeable_anon_vma does not share theirs: a new
-    root, 1 AVC more. e and b have the same index but no anon_vma in common.
+    The neighbours have 2 AVCs, so mmap does not join them (3.0) and find_mergeable_anon_vma does not share theirs: a
+    new root, 1 AVC more. e and b have the same index but no anon_vma in common.
     """
     filled = CHILD_MOVED + [mmap(2, A + 1, 2)]
     assert chained(filled).objects == counts(5, 2, 7)
@@ -185,8 +188,8 @@ def test_hole_filled_in_a_process_that_never_forked_closes():
         before  1 A[a]  A+3[d]  ...  X[bc]@A+1      A1{A,X,A+3}
         after   1 A[aefd]       ...  X[bc]@A+1      A1{A,X}
 
-    One AVC each and equal anon_vmas: prev, filler and next become one. e and b have index A+1: the vma at offset A comes
-    before X at offset A+1, so e is found first and b second.
+    One AVC each and equal anon_vmas: prev, filler and next become one. e and b have index A+1: the vma at offset A
+    comes before X at offset A+1, so e is found first and b second.
     """
     c = chained(area(4) + [mremap(1, A + 1, 2, X), mmap(1, A + 1, 2), write(1, A + 1, 2)])
     assert c.objects == counts(2, 1, 2)
@@ -200,8 +203,8 @@ def test_split_pieces_stand_on_a_list_and_lie_apart_in_a_tree(kernel, visits):
         before  1 A[abcd]              A1{A}
         after   1 A[a]A+1[b]A+2[cd]    A1{A+1, A, A+2}    b is r--; list order
 
-    The struct that was there ends up b's; the pieces below and above are new, each one more AVC: at the list's tail before
-    3.7. A list is passed entry by entry, though only one range fits; a tree yields that one.
+    The struct that was there ends up b's; the pieces below and above are new, each one more AVC: at the list's tail
+    before 3.7. A list is passed entry by entry, though only one range fits; a tree yields that one.
     """
     c = chained(area(4) + [mprotect(1, A + 1, 1, "r--")], kernel)
     assert c.objects == counts(3, 1, 3)
@@ -235,9 +238,9 @@ def test_pieces_split_before_a_fork_rejoin_only_in_the_parent():
                 2 as before, now rw-
 
     fork gives each piece an anon_vma of its own and 2 AVCs: 1 + 3 anon_vmas, 3 + 3 * 2 AVCs. mprotect back: different
-    pointers in the child, nothing joins; the same in the parent: 1 vma, 1 + 6 AVCs. Growing, the parent's vma leaves its tree
-    and comes back behind its equal 2.A (14.13): its page a, after the child's copy, is found second; of b, at offset A
-    against A+1, it is the first.
+    pointers in the child, nothing joins; the same in the parent: 1 vma, 1 + 6 AVCs. Growing, the parent's vma leaves
+    its tree and comes back behind its equal 2.A (14.13): its page a, after the child's copy, is found second; of b,
+    at offset A against A+1, it is the first.
     """
     c = chained(SPLIT)
     assert c.objects == counts(6, 4, 9)
@@ -271,10 +274,12 @@ def test_touched_area_that_becomes_like_an_untouched_one(kernel, vmas):
         before  1 A[..]A+2[cd]      rw-, rwx
         after   1 A[..cd]           from 3.0 to 6.15 still A[..]A+2[cd]
 
-    The changed vma has an anon_vma, the neighbour none: an empty chain is "not singular" from 3.0 to 6.15; from 6.16 only
-    the changed vma's chain counts, 1. The survivor takes its anon_vma over with one cloned AVC: 1 AVC whatever happens.
+    The changed vma has an anon_vma, the neighbour none: an empty chain is "not singular" from 3.0 to 6.15; from 6.16
+    only the changed vma's chain counts, 1. The survivor takes its anon_vma over with one cloned AVC: 1 AVC whatever
+    happens.
     """
-    c = chained([Spawn(1), mmap(1, A, 2), mmap(1, A + 2, 2, "rwx"), write(1, A + 2, 2), mprotect(1, A + 2, 2, "rw-")], kernel)
+    c = chained([Spawn(1), mmap(1, A, 2), mmap(1, A + 2, 2, "rwx"), write(1, A + 2, 2), mprotect(1, A + 2, 2, "rw-")],
+                kernel)
     assert c.vmas(1) == vmas
     assert c.objects == counts(len(vmas), 1, 1)
     assert c.visits(1, A + 2) == (1, 1, 1)
@@ -295,8 +300,8 @@ def test_inherited_area_that_becomes_like_an_untouched_one(kernel, joined):
 
 
 @pytest.mark.parametrize("kernel, joined", [
-    ("2.6.39", True), ("3.0", False), ("6.15", False), ("6.16", True), ("6.18.7", True), ("6.18.8", False), ("6.19", False),
-    ("7.0", False)])
+    ("2.6.39", True), ("3.0", False), ("6.15", False), ("6.16", True), ("6.18.7", True), ("6.18.8", False),
+    ("6.19", False), ("7.0", False)])
 def test_inherited_area_moved_back_beside_an_untouched_one(kernel, joined):
     """
         before  1 A[abcd]   2 A[.]  A+3[d]  ...  X[bc]@A+1     2 replaced its a by an untouched page
@@ -304,8 +309,8 @@ def test_inherited_area_moved_back_beside_an_untouched_one(kernel, joined):
             or  2 A[.]A+1[bcd]
 
     d has the moved vma's own anon_vma, so the right side always joins. The left has none: any NULL merges to 2.6.39;
-    not singular from 3.0; joined again from 6.16; from 6.18.8 refused since the moved vma has 2 AVCs. Joined, the lower vma
-    takes over the 2 AVCs: 1 + 2 either way. b: 1 and 2.
+    not singular from 3.0; joined again from 6.16; from 6.18.8 refused since the moved vma has 2 AVCs. Joined, the
+    lower vma takes over the 2 AVCs: 1 + 2 either way. b: 1 and 2.
     """
     c = chained(CHILD_MOVED + [munmap(2, A, 1), mmap(2, A, 1), mremap(2, X, 2, A + 1)], kernel)
     assert c.vmas(2) == ([(A, A + 4)] if joined else [(A, A + 1), (A + 1, A + 4)])
@@ -325,8 +330,8 @@ def test_heap_grown_after_fork_is_two_vmas(kernel, vmas, objects):
         before  1 A[abc]   2 A[abc]              A1{1,2}  A2{2}
         after   2 A[abcde] to 2.6.39; A[abc]A+3[de] from 3.0, A3{2.A+3}
 
-    The heap of a child has 2 AVCs: since 3.0 what brk adds does not join it, and its first write shares no anon_vma (the
-    neighbour's chain is not 1): 1 anon_vma and 1 AVC more. d is alone where it is.
+    The heap of a child has 2 AVCs: since 3.0 what brk adds does not join it, and its first write shares no anon_vma
+    (the neighbour's chain is not 1): 1 anon_vma and 1 AVC more. d is alone where it is.
     """
     c = chained(HEAP + [Fork(1, 2), brk(2, A + 5), write(2, A + 3)], kernel)
     assert c.vmas(2) == vmas
@@ -392,8 +397,8 @@ def test_exit_in_every_order(order):
         after each exit: its AVCs are gone (1, 2 or 3 of them), and the anon_vmas that nobody is linked to any more
 
     3 is linked to all three, 2 to A1 and A2: with 3 alive none goes; with 2 but not 3, A3 goes; with 1 alone A2 too.
-    An ancestor's anon_vma stays, empty of its own vma (Exit). b is in A1: as many visits as are left. B is in A2, also linked
-    to by 3; C in A3. The maker of a page is the oldest entry, so the first.
+    An ancestor's anon_vma stays, empty of its own vma (Exit). b is in A1: as many visits as are left. B is in A2,
+    also linked to by 3; C in A3. The maker of a page is the oldest entry, so the first.
     """
     events = area(2) + [Fork(1, 2), write(2, A), Fork(2, 3), write(3, A)]
     for gone in range(4):

@@ -2,10 +2,10 @@
 
 The maps: a line a process, pages as letters (a capital is a copy the process made), vmas in brackets behind the page
 they start at, `@` the vm_pgoff where it is not the address. C1 is the context of process 1; a remap record reads
-[first index, last]{where it is shown}. A walk goes from the page's context through all below it: first itself, then each behind
-its own children, the youngest child first (traverse_contexts). Each context is a visit at delta 0, dead ones too, and each delta
-recorded for the index another (2.3). Only a vma with the delta looked for costs a look at a pte. A page marked exclusive
-is sought in its own context alone.
+[first index, last]{where it is shown}. A walk goes from the page's context through all below it: first itself, then
+each behind its own children, the youngest child first (traverse_contexts). Each context is a visit at delta 0, dead
+ones too, and each delta recorded for the index another (2.3). Only a vma with the delta looked for costs a look at a
+pte. A page marked exclusive is sought in its own context alone.
 """
 
 from itertools import permutations
@@ -146,8 +146,8 @@ def test_page_alone_in_a_moved_area_is_found():
     """
         1 A[abcd]   2 A[a] A+3[d] X[Bc]@A+1        C2: [A+1,A+2]{X}; 2 copied b at X
 
-    B is exclusive, of C2: at delta 0 no vma, then the record. The draft ends the walk before the records (2.5, hazard 1).
-    b is left to 1 alone but not marked so: C1 at once; C2 and its record would follow.
+    B is exclusive, of C2: at delta 0 no vma, then the record. The draft ends the walk before the records (2.5, hazard
+    1). b is left to 1 alone but not marked so: C1 at once; C2 and its record would follow.
     """
     c = context(CHILD_MOVED + [write(2, X)])
     assert c.visits(2, X) == (2, 2, 1)
@@ -180,8 +180,8 @@ def test_place_left_by_a_move_is_taken_by_another_moved_area():
         before  1 A[abcd]                          Y[gh]
         after   1 A[a]A+1[gh]@YA+3[d]  X[bc]@A+1             C1: [A+1,A+2]{X} [Y,Y+1]{A+1}
 
-    b: at delta 0 there is a vma, but its delta is A+1-Y: passed without a look at a pte (walk_context_remap); then X. g: Y is
-    empty, then A+1.
+    b: at delta 0 there is a vma, but its delta is A+1-Y: passed without a look at a pte (walk_context_remap); then X.
+    g: Y is empty, then A+1.
     """
     c = context(THERE + [mmap(1, Y, 2), write(1, Y, 2), mremap(1, Y, 2, A + 1)])
     assert c.objects == counts(4, 1, 2)
@@ -194,8 +194,9 @@ def test_boundary_between_two_moved_pieces_moves():
         before  1 X[ab]@A X+2[cd]@A+2      rw-, r--     C1: [A,A+1]{X} [A+2,A+3]{X}
         after   1 X[abc]@A X+3[d]@A+3                   C1: [A,A+1]{X} [A+2]{X} [A+3]{X}
 
-    First the lower piece's range is recorded anew: its own record went, [A,A+1] fills the gap, and at A+2 the other's is cut
-    in two and joined; then the upper piece leaves both halves and comes back to [A+3]. c and d: delta 0, then X.
+    First the lower piece's range is recorded anew: its own record went, [A,A+1] fills the gap, and at A+2 the other's
+    is cut in two and joined; then the upper piece leaves both halves and comes back to [A+3]. c and d: delta 0, then
+    X.
     """
     c = context(area(4) + [mremap(1, A, 4, X), mprotect(1, X + 2, 2, "r--"), mprotect(1, X + 2, 1, "rw-")])
     assert c.objects == counts(2, 1, 3)
@@ -237,8 +238,9 @@ def test_splits_of_a_moved_area_split_its_record_for_good():
         forked  2 X[abcd]@A                              C2: [A,A+3]{X}
         home    1 A[abcd]                                C1: none
 
-    Each piece records its own range. Joined, the survivor's wider range fills gaps and is put into the records that are there
-    (add_overlapping_remap): none of them grows. A child's is new, one range. c: delta 0 in vain (no vma), then X.
+    Each piece records its own range. Joined, the survivor's wider range fills gaps and is put into the records that
+    are there (add_overlapping_remap): none of them grows. A child's is new, one range. c: delta 0 in vain (no vma),
+    then X.
     """
     split = area(4) + [mremap(1, A, 4, X), mprotect(1, X + 1, 1, "r--")]
     c = context(split)
@@ -306,7 +308,8 @@ def test_last_owner_in_a_moved_area():
         before  1 A[abcd]   2 A[a] A+3[d] X[bc]@A+1        C2: [A+1,A+2]{X}; then 1 exits
         after   2 wrote b in place: from C1 to C2
 
-    Before: C1 is dead, C2 has no vma at delta 0, then X: 3 visits, 1 pte. After: C2 at delta 0, then X. C1 stays, as C2's parent.
+    Before: C1 is dead, C2 has no vma at delta 0, then X: 3 visits, 1 pte. After: C2 at delta 0, then X. C1 stays, as
+    C2's parent.
     """
     before = CHILD_MOVED + [Exit(1)]
     first, last = context(before), context(before + [write(2, X)])
@@ -318,12 +321,15 @@ def test_copies_of_one_file_page_share_a_record():
     """
         1 A[E.]lib+0   X[F.]lib+0       both private: index 0 is the file's; C1: [0,1]{A,X}
 
-    A private file area is never at its offset (2.5), so each has a delta, recorded once it is touched. E: delta 0 (no vma at
-    page 0), A. F: 0, A in vain, X.
+    A private file area is never at its offset (2.5), so each has a delta, recorded once it is touched, not by a fork
+    before. E: delta 0 (no vma at page 0), A. F: 0, A in vain, X. A fork after makes the same record in C2: [0,1]{A,X}
+    again.
     """
     maps = [Spawn(1)] + [Mmap(1, at * P, 2 * P, "rw-", ["private"], "lib", 0) for at in (A, X)]
-    assert context(maps).objects == counts(2, 1, 0)
-    c = context(maps + [write(1, A), write(1, X)])
+    assert context(maps + [Fork(1, 2)]).objects == counts(4, 2, 0)
+    touched = maps + [write(1, A), write(1, X)]
+    assert context(touched + [Fork(1, 2)]).objects == counts(4, 2, 2)
+    c = context(touched)
     assert c.objects == counts(2, 1, 1)
     assert (c.visits(1, A), c.visits(1, X)) == ((2, 3, 1), (3, 3, 2))
 
@@ -352,9 +358,9 @@ def test_exit_in_every_order(order):
         before  1 A[ab]   2 A[Bb]   3 A[Cb]       C1 - C2 - C3: 1 forked 2, 2 forked 3
         after each exit: a context without an mm stays while it has a child
 
-    With 3 alive all three stay; with 2 but not 3, C3 goes; with 1 alone C2 too, whichever of 2 and 3 went first (the last put
-    goes up to the parents). b is sought below C1 in the order C1, C3, C2; a dead one is a visit without a pte, and the walk
-    ends with the last mapping. a is found in C1; B in C2, above C3; C is exclusive.
+    With 3 alive all three stay; with 2 but not 3, C3 goes; with 1 alone C2 too, whichever of 2 and 3 went first (the
+    last put goes up to the parents). b is sought below C1 in the order C1, C3, C2; a dead one is a visit without a
+    pte, and the walk ends with the last mapping. a is found in C1; B in C2, above C3; C is exclusive.
     """
     events = area(2) + [Fork(1, 2), write(2, A), Fork(2, 3), write(3, A)]
     for gone in range(4):

@@ -36,8 +36,9 @@ def test_fork_chain_shares_one_space():
                 3 A[Cbcd]
                 4 A[Dbcd]
 
-    fork allocates nothing. All four vmas have the same interval: a tree node and its vm_set. 2 goes behind 1 as the set's
-    head, 3 right behind 2, 4 right behind 3. All copies have index A, so D is met after three looks in vain; b by all.
+    fork allocates nothing. All four vmas have the same interval: a tree node and its vm_set. 2 goes behind 1 as the
+    set's head, 3 right behind 2, 4 right behind 3. All copies have index A, so D is met after three looks in vain; b
+    by all.
     """
     events = area(4)
     for pid in (1, 2, 3):
@@ -52,8 +53,8 @@ def test_order_of_the_family_is_that_of_the_vm_set():
     """
         1 forks 2 and 3 and 4, then 2 forks 5          S{1,2,5,3,4}; each child copied its page
 
-    vma_prio_tree_add: a copy of the tree node goes to the tail of its set (2, 3, 4), one of a set member right behind it (5
-    behind 2).
+    vma_prio_tree_add: a copy of the tree node goes to the tail of its set (2, 3, 4), one of a set member right behind
+    it (5 behind 2).
     """
     c = shared(area(1) + [Fork(1, 2), Fork(1, 3), Fork(1, 4), Fork(2, 5)] + [write(pid, A) for pid in (2, 3, 4, 5)])
     assert c.objects == counts(5, 1)
@@ -87,9 +88,9 @@ def test_hole_left_by_a_move_is_filled_and_an_index_repeats():
         before  1 A[a]  A+3[d]  ...  X[bc]@A+1
         after   1 A[aefd]       ...  X[bc]@A+1       S{A,X} for A+1 and A+2
 
-    The new area's offset is its address, which A continues to and A+3 continues: one vma [A,A+3]. It reaches further than
-    X's [A+1,A+2], so it is the root: e is met first, b second after a look in vain. This is Arcangeli's objection: b can
-    never join its neighbours again, since they are taken.
+    The new area's offset is its address, which A continues to and A+3 continues: one vma [A,A+3]. It reaches further
+    than X's [A+1,A+2], so it is the root: e is met first, b second after a look in vain. This is Arcangeli's
+    objection: b can never join its neighbours again, since they are taken.
     """
     c = shared(THERE + [mmap(1, A + 1, 2), write(1, A + 1, 2)])
     assert c.objects == counts(2, 1)
@@ -128,7 +129,8 @@ def test_child_moves_what_it_inherited():
         before  1 A[abcd]   2 A[abcd]                S{1,2}
         after   1 A[abcd]   2 X[aBcd]@A              S{1,2}, B copied
 
-    The vma at X is linked behind its equals, the old one is then unlinked: 2 is still behind 1. a: both. B: second. b: first.
+    The vma at X is linked behind its equals, the old one is then unlinked: 2 is still behind 1. a: both. B: second.
+    b: first.
     """
     c = shared(area(4) + [Fork(1, 2), mremap(2, A, 4, X), write(2, X + 1)])
     assert c.objects == counts(2, 1)
@@ -173,8 +175,8 @@ def test_pieces_rejoin_in_the_child():
         before  1 A[a]A+1[b]A+2[cd]   2 the same
         after   1 A[a]A+1[b]A+2[cd]   2 A[abcD]         D copied
 
-    Case 6 in the child: 4 vmas. Its interval [A,A+3] reaches as far as 1's [A+2,A+3] and starts lower: the root. So D is
-    met first, and d second after a look in vain; b, which is read-only in 1, in both.
+    Case 6 in the child: 4 vmas. Its interval [A,A+3] reaches as far as 1's [A+2,A+3] and starts lower: the root. So D
+    is met first, and d second after a look in vain; b, which is read-only in 1, in both.
     """
     c = shared(SPLIT + [mprotect(2, A + 1, 1, "rw-"), write(2, A + 3)])
     assert c.objects == counts(4, 1)

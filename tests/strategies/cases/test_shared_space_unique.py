@@ -1,9 +1,9 @@
-"""`shared_space_unique` by hand: kernel-facts section 6, reading f2, on i386, where a slice is 4 GiB of the space's 2^44 bytes.
+"""`shared_space_unique` by hand: kernel-facts section 6, reading f2, on i386: slices of 4 GiB in 2^44 bytes.
 
 The maps: a line a process, pages as letters (a capital is a copy the process made), vmas in brackets behind the page
-they start at, `@` the offset in the space where it is not the address; S is the pages of a slice, so `@S+X` is X in slice 1.
-The exec's process has slice 0; fork takes the lowest free one. Where two vmas hold an index they are met in the order of the
-priority search tree, a fork's copy behind its original (as in test_shared_space.py).
+they start at, `@` the offset in the space where it is not the address; S is the pages of a slice, so `@S+X` is X in
+slice 1. The exec's process has slice 0; fork takes the lowest free one. Where two vmas hold an index they are met in
+the order of the priority search tree, a fork's copy behind its original (as in test_shared_space.py).
 """
 
 from itertools import permutations
@@ -97,8 +97,8 @@ def test_hole_left_by_a_move_is_filled_with_the_lowest_free_offsets():
         after   1 A[a]A+1[ef]@0   A+3[d]  ...  X[bc]@A+1
         then    1 A[a]A+1[gh]@2   A+3[d]  ...  X[bc]@A+1  Y[ef]@0
 
-    The filler's own numbers A+1, A+2 are bc's: it takes 0, 1, the lowest of slice 0, and joins nobody. Moved to Y, ef keeps
-    them; the next filler gets 2, 3. No index repeats, so every page has one candidate; the price is a vma each.
+    The filler's own numbers A+1, A+2 are bc's: it takes 0, 1, the lowest of slice 0, and joins nobody. Moved to Y, ef
+    keeps them; the next filler gets 2, 3. No index repeats, so every page has one candidate; the price is a vma each.
     """
     filled = THERE + [mmap(1, A + 1, 2), write(1, A + 1, 2)]
     c = unique(filled)
@@ -127,8 +127,8 @@ def test_hole_that_was_unmapped_is_filled_and_closes():
         before  1 A[abcd]   2 A[abcd]
         after   1 A[a..d]   2 A[a]A+1[..]@S+A+1A+3[d]      both unmapped bc and mapped it again
 
-    While 2 holds A+1, A+2 they are not free: so 2 unmaps first. Then 1 gets its own numbers and closes; 2, whose new areas are
-    of slice 1, does not.
+    While 2 holds A+1, A+2 they are not free: so 2 unmaps first. Then 1 gets its own numbers and closes; 2, whose new
+    areas are of slice 1, does not.
     """
     c = unique(area(4) + [Fork(1, 2), munmap(2, A + 1, 2), munmap(1, A + 1, 2), mmap(1, A + 1, 2), mmap(2, A + 1, 2)])
     assert c.objects == counts(4, 1)
@@ -220,11 +220,12 @@ def test_last_owner_keeps_the_page():
 @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
 def test_exit_in_every_order(order):
     """
-        before  1 A[ab] X[e]     2 A[Bb] X[f]@S+X     3 A[Cb] X[f]@S+X      1 forked 2; 2 mapped X, forked 3; then 1 mapped X
+        before  1 A[ab] X[e]     2 A[Bb] X[f]@S+X     3 A[Cb] X[f]@S+X
+                1 forked 2; 2 mapped X and forked 3; then 1 mapped X
         after each exit: the same without the dead
 
-    The space lives as long as a mm of the family. b: as many visits as are left; the first page of a survivor is met behind
-    those older. e: alone. f: 2 and 3, as many as are left of them.
+    The space lives as long as a mm of the family. b: as many visits as are left; the first page of a survivor is met
+    behind those older. e: alone. f: 2 and 3, as many as are left of them.
     """
     events = area(2) + [Fork(1, 2), write(2, A), mmap(2, X, 1), write(2, X), Fork(2, 3), write(3, A), mmap(1, X, 1),
                         write(1, X)]
@@ -242,9 +243,11 @@ def test_exit_in_every_order(order):
 
 def test_4096_processes_and_no_more():
     """
-        1 has slice 0, its 4095 children slices 1 to 4095: 2^32 pages in all; the next child has none and can map nothing new
+        1 has slice 0, its 4095 children slices 1 to 4095: 2^32 pages in all
+        the next child has none and can map nothing new
 
-    pid n has slice n - 1: when 7 is gone, the next child has slice 6. (Checked at the end only: a check after every fork would take minutes.)
+    pid n has slice n - 1: when 7 is gone, the next child has slice 6. (Checked at the end only: a check after every
+    fork would take minutes.)
     """
     full = [Spawn(1), *(Fork(1, pid) for pid in range(2, 4098)), mmap(4096, X, 1), mmap(4097, X, 1)]
     c = Case(run(full, "shared_space_unique", arch="i386").machine)
