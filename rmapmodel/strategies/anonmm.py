@@ -43,6 +43,15 @@ class AnonMmStrategy(AnonMmFamilies):
         self.chains.clear(frames[(self.frames.mapcount[frames] == 0) & (self.frames.anchor[frames] != 0)])
         super().unmapped(mm, frames, pages)
 
+    def reused(self, vma, frames, pages):
+        """page_turn_rmap (anobjrmap 4/6): a page that its last owner writes to turns to the writer's anonmm."""
+        index = self.frames.index[frames]
+        self.unpoint(frames)
+        self.point(frames, index, vma.mm.anon)
+
+    def referenced(self, walk):
+        """Pages of a dead mm stay with it, as long as nobody else writes to them; 2.6.6-bk moves them on."""
+
     def moved(self, vma, frames, old_pages, new_pages):
         alone = (self.frames.mapcount[frames] == 1) & (self.chains.head(frames) == 0)
         self.frames.index[frames[alone]] = new_pages[alone]

@@ -323,9 +323,9 @@ class Lockstep(RuleBasedStateMachine):
     # -- processes
 
     @precondition(lambda self: len(self.main.spaces) < MOST)
-    @op()
-    def spawn(self, data):
-        self.happens(ev.Spawn(self.new_pid()))
+    @op(kind=st.sampled_from((ev.Spawn, ev.Vfork, ev.CloneVm)))
+    def new_process(self, data, kind):
+        self.happens(kind(self.new_pid()) if kind is ev.Spawn else kind(self.process(data)[0], self.new_pid()))
 
     @precondition(lambda self: len(self.main.spaces) < MOST)
     @op()
@@ -333,24 +333,22 @@ class Lockstep(RuleBasedStateMachine):
         self.happens(ev.Fork(self.process(data)[0], self.new_pid()))
 
     @precondition(lambda self: len(self.main.spaces) < MOST)
-    @op()
-    def vfork(self, data):
-        self.happens(ev.Vfork(self.process(data)[0], self.new_pid()))
-
-    @precondition(lambda self: len(self.main.spaces) < MOST)
-    @op()
-    def clone_vm(self, data):
-        self.happens(ev.CloneVm(self.process(data)[0], self.new_pid()))
-
-    @precondition(lambda self: len(self.main.spaces) > 2 and any(True for _ in self.cells()))
-    @op()
-    def exec(self, data):
-        self.happens(ev.Exec(self.pick(data, [pid for pid, space in sorted(self.main.spaces.items()) if space.cells])))
+    @when(private_writable)
+    @op(between=st.booleans())
+    def fork_and_write(self, data, between):
+        pid, space, start, pages = self.stretch(data, private_writable)
+        child = self.new_pid()
+        self.happens(ev.Fork(pid, child))
+        if between:
+            self.happens(ev.Swapout(pid, start * P, pages * P))
+        pid = self.pick(data, [pid for pid in (pid, child) if start in self.main.spaces[pid].cells])
+        self.happens(ev.Write(pid, start * P, P))
 
     @precondition(lambda self: len(self.main.spaces) > 2)
-    @op()
-    def exit(self, data):
-        self.happens(ev.Exit(self.process(data)[0]))
+    @op(kind=st.sampled_from((ev.Exit, ev.Exec)))
+    def end(self, data, kind):
+        self.happens(kind(self.pick(data, [pid for pid, space in sorted(self.main.spaces.items()) if kind is ev.Exit or space.cells]
+                                    or sorted(self.main.spaces))))
 
     # -- mmap
 
