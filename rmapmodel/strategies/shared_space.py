@@ -60,6 +60,10 @@ class SharedSpaceStrategy(Strategy):
         lower, upper = (vma, area) if vma.end == area.start else (area, vma)
         return lower.anon_offset + lower.pages == upper.anon_offset
 
+    def moved_offset(self, vma, start, end, new, length):
+        """The offset stays, of untouched memory too: only vm_start and vm_end change."""
+        return vma.anon_offset + start - vma.start
+
     # -- vmas
 
     def link(self, vma, beside=None):

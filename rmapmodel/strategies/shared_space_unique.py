@@ -124,12 +124,10 @@ class SharedSpaceUniqueStrategy(SharedSpaceStrategy):
         return covered.first_fit(base, base + self.slice, end - start)
 
     def moved_offset(self, vma, start, end, new, length):
-        if not vma.faulted:
-            return self.new_offset(vma.mm, new, new + length)
         beyond = length - (end - start)
         if beyond > 0 and not (end == vma.end and self.can_grow(vma, beyond)):
             return None
-        return vma.anon_offset + start - vma.start
+        return super().moved_offset(vma, start, end, new, length)
 
     def can_grow(self, vma, pages, downwards=False):
         low, high = vma.anon_offset, vma.anon_offset + vma.pages

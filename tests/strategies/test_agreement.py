@@ -66,7 +66,9 @@ def test_designs_agree_on_what_is_mapped_how_often():
         for strategy in STRATEGIES:
             model = machine(strategy)
             applied = checked(model, random_trace(seed, 40, {**SWAPPING, "grow": 0, "move_grow": 0}))
-            seen[strategy] = applied, {pid: model.runs(mm) for pid, mm in model.processes.items()}
+            assert not model.ledger.copies or strategy == "anonmm_copy"
+            if not model.ledger.copies:  # early copies change how often a page is mapped; tests/strategies/test_lockstep.py
+                seen[strategy] = applied, {pid: model.runs(mm) for pid, mm in model.processes.items()}
         assert all(value == seen["anon_vma_chain"] for value in seen.values()), seed
 
 

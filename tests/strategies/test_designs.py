@@ -210,3 +210,10 @@ def test_file_pages_are_found_through_the_file(strategy, index, candidates):
     maps = [Mmap(1, A + 16 * n * P, 2 * P, "r--", ["shared"], "f", 2 * n * P) for n in range(3)]
     found = done([Spawn(1), *maps, Read(1, A, P), Reclaim()], strategy, index=index)["reclaim"]
     assert (found["mappings"], found["vmas_candidates"]) == (1, candidates)
+
+
+@pytest.mark.parametrize("strategy, offset", [("shared_space", A), ("shared_space_unique", A), ("anon_vma", B)])
+def test_untouched_memory_that_moves_keeps_its_offset_in_a_shared_space_only(strategy, offset):
+    """Only vm_start and vm_end change (kernel-facts 6.3); with anon_vma, memory never touched is as new (copy_vma)."""
+    moved = run([Spawn(1), Mmap(1, A, 2 * P, "rw-", ANON), Mremap(1, A, 2 * P, B, 2 * P, FIXED)], strategy).machine
+    assert [vma.pgoff * P for vma in moved.mm_of(1).vmas] == [offset]

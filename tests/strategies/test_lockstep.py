@@ -29,7 +29,7 @@ KERNELS = ("2.4.22", "2.6.4", "2.6.7", "2.6.20", "2.6.34", "3.10", "4.0", "4.19"
 
 BASE, WINDOW = 512 - 24, 48             # pages, on both sides of the end of a leaf
 BRK = BASE + 28
-STACK = BASE + WINDOW + 400             # farther than the stack gap from everything else
+STACK = BASE + WINDOW + 600             # farther than the stack gap from everything else
 MOST = 5                                # processes
 GAP = 256                               # pages that a stack keeps free below it
 MOVED = WINDOW // 3 - 1                 # most pages of a move: there is always a place for them
@@ -156,8 +156,9 @@ class View:
         self.identity[self.held < 0] = np.where(machine.swap.frame[slots], machine.swap.frame[slots], -slots)
         self.layout = tuple((number, tuple((vma.start, vma.end, vma.flags, vma.file and vma.file.number,
                                             vma.file and vma.pgoff) for vma in mm.vmas)) for number, mm in self.ids.items())
-        filed = np.unique(self.held[present & ~self.anon])
-        self.files = [column[filed].tobytes() for column in (frames.anchor, frames.index, frames.mapcount)]
+        self.files = [(number, page + at, int(frames.mapcount[entries[at]]))
+                      for number, file in sorted(machine.file_numbers.items())
+                      for page, entries in file.cache.spans(0, FAR) for at in np.flatnonzero(frames.mapcount[entries]).tolist()]
         self.key = tuple(array.tobytes() for array in (self.space, self.page, self.held, self.stamp, self.anon, self.identity))
 
     def entries(self):
@@ -414,7 +415,8 @@ class Lockstep(RuleBasedStateMachine):
     def grow_stack(self, data, kind):
         if not any(self.below_stacks()):
             pid = self.process(data)[0]
-            self.happens(ev.Mmap(pid, STACK * P, 2 * P, "rw-", ["private", "anonymous", "growsdown", "fixed"]))
+            self.happens(ev.Munmap(pid, (STACK - 32) * P, 64 * P))
+            self.happens(ev.Mmap(pid, STACK * P, 2 * P, "rw-", ["private", "anonymous", "growsdown"]))
         pid, page = self.pick(data, list(self.below_stacks()))
         self.happens(kind(pid, page * P + 8, 8))
         HAPPENED["stack grows"] += 1
