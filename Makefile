@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything is installed into .venv, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lab lock
+.PHONY: help setup report test mutation lab lock
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12` chooses another.
@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 # The stamps name what was installed, so a changed lock, another Python or a checkout that moved is installed anew.
 LOCKED := $(shell { cat requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
 INSTALLED := $(shell { cat pyproject.toml requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
+MUTATION := $(VENV)/mutation/installed-$(shell cksum < tests/mutation/requirements.txt | tr ' ' '-')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help: ## List the targets.
@@ -27,6 +28,9 @@ report: setup ## Run all notebooks and write the report; open reports/index.html
 test: setup ## Run all tests, on all cores.
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
+mutation: setup $(MUTATION) ## Break the model in hundreds of places and see whether the quick tests notice (half an hour).
+	$(BIN)/python tests/mutation/run.py --tool $(VENV)/mutation/bin/python $(ARGS)
+
 lab: setup ## Open JupyterLab on the notebooks, for this machine only (127.0.0.1, with a token).
 	$(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
@@ -35,6 +39,12 @@ lock: setup ## Resolve the dependencies of pyproject.toml anew into requirements
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], \
 	    sep="\n")' | uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra test --upgrade \
 	        --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock pyproject.toml -
+
+# The tool that makes the mutants has an environment of its own: it is no part of what `make test` needs.
+$(MUTATION): tests/mutation/requirements.txt $(VENV)/locked-$(LOCKED)
+	$(PYTHON) -m venv --clear $(VENV)/mutation
+	$(VENV)/mutation/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps -r $<
+	touch $@
 
 $(VENV)/locked-$(LOCKED): requirements.lock
 	$(if $(PYTHON),,$(error Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.12))

@@ -65,9 +65,13 @@ def _command(commands, name, function, about, common=True):
         sub.add_argument("--arch", choices=("i386", "x86_64"), help="structure sizes and address space (default x86_64)")
         sub.add_argument("--kernel", metavar="VERSION", help="as uname -r prints it (default 7.0)")
         sub.add_argument("--max-memory", metavar="SIZE", default="4G", help="refuse traces that need more (default 4G)")
-        sub.add_argument("--import", dest="modules", metavar="MODULE", action="append", default=[],
-                         help="import a module that registers designs; may be repeated")
+        _with_imports(sub)
     return sub
+
+
+def _with_imports(sub):
+    sub.add_argument("--import", dest="modules", metavar="MODULE", action="append", default=[],
+                     help="import a module that registers designs; may be repeated")
 
 
 def _with_reclaim(sub, default):
@@ -80,7 +84,8 @@ def _replay(sub):
     sub.add_argument("--strategy", required=True, metavar="NAME")
     sub.add_argument("--pages", action="store_true", help="add each process's resident pages with their mapcount")
     sub.add_argument("--timing", action="store_true", help="add the seconds it took")
-    sub.add_argument("--timeline", action="store_true", help="add mappings and bytes after every event")
+    sub.add_argument("--timeline", action="store_true", help="add mappings, bytes and objects after every event")
+    sub.add_argument("--costs", action="store_true", help="add locks, lengths of walks and pages copied early")
     sub.add_argument("--json", action="store_true", help="print the result as JSON")
     _with_reclaim(sub, "none")
 
@@ -122,6 +127,7 @@ def _report(sub):
     sub.add_argument("-y", dest="yaml", metavar="FILE", help="parameters of several notebooks, YAML")
     sub.add_argument("-o", dest="output", metavar="DIR", default="reports")
     sub.add_argument("-j", dest="jobs", metavar="N", type=_jobs, help="notebooks at a time (default: the cores)")
+    _with_imports(sub)
 
 
 # -- values ----------------------------------------------------------------------------------------------------------
@@ -180,18 +186,10 @@ def _listed(args, name):
 
 
 def _load_designs(modules):
-    import importlib
-    from importlib.metadata import entry_points
+    from .outside import load_modules
+    from .strategies import STRATEGIES  # noqa: F401  loads the designs of entry points and of the environment
 
-    for point in entry_points(group="rmapmodel.strategies"):
-        point.load()
-    sys.path.insert(0, os.getcwd())
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # whatever a stranger's module raises is bad input
-            raise InputError(f"cannot import {name}: {type(error).__name__}: {error}", field="--import") from None
-    sys.path.pop(0)
+    load_modules(modules, "--import")
 
 
 def _pairs(parameters):
@@ -247,6 +245,8 @@ def replay(args):
     result = run.result(pages=args.pages)
     if args.timeline:
         result["timeline"] = run.timeline
+    if args.costs:
+        result["costs"] = run.costs()
     if args.timing:
         result["timing"] = {"seconds": seconds}
     print(json.dumps(result) if args.json else summary(result))
@@ -330,4 +330,5 @@ def report(args):
     """Runs the notebooks and writes the report."""
     from .report import run
 
+    _load_designs(args.modules)
     return run(args.notebooks or None, _pairs(args.parameters), args.yaml, args.output, args.jobs)

@@ -55,7 +55,7 @@ def test_replay(capsys, trace):
 def test_compare_and_explain(capsys, trace):
     status, out, _ = call(capsys, "compare", trace)
     assert status == 0 and out.splitlines()[-1].split() == ["truth", "2", "4"]
-    assert len(json.loads(call(capsys, "compare", trace, "--json")[1])["rows"]) == 6
+    assert len(json.loads(call(capsys, "compare", trace, "--json")[1])["rows"]) == 11 + 1  # the designs and the truth
     assert call(capsys, "compare", trace, "--strategies", "anonmm,anon_vma", "--kernels", "2.6.11,7.0", "--format", "csv")[
         1].count("\n") == 6
     assert "mapped 2 times" in call(capsys, "explain", trace, "2:0x101000", "--strategy", "anonmm")[1]

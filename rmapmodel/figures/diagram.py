@@ -22,8 +22,9 @@ def draw(picture, title):
     """A matplotlib Figure of what structure() returned; the title should say what is to be seen in it.
 
     Areas lie on one axis of addresses, gaps cut short. A letter in an area is a page it maps: grey where others map it
-    too, black where it is the page walked. A row below is an object with the pages that point to it; the line from it
-    has a dot at each area (or mm) that it finds, numbered in the order of the walk, and hollow where it found another
+    too, black where it is the page walked. A row below is an object with the pages that point to it, and in dashed
+    boxes the remap records that hang off it or the slices that it is cut into (offset of the first page); the line from
+    it has a dot at each area (or mm) that it finds, numbered in the order of the walk, and hollow where it found another
     page. Of dots without a number those of anon_vma_chains to an ancestor's object are hollow.
     """
     return _Drawing(picture).figure(title)
@@ -66,7 +67,9 @@ class _Drawing:
     def _plan(self):
         count = len(self.rows)
         self.step = min(0.3, 1.9 / max(count, 1))
-        self.first = RIGHT - self.step * max(count - 1, 0) - 0.1
+        # the widest number of a visit is centred on its column
+        widest = max((len(_order(edge)) for edges in self.members for edge in edges if "visit" in edge), default=0)
+        self.first = RIGHT - self.step * max(count - 1, 0) - max(0.1, 0.023 * widest)
         self.offsets = any(id in self.hold for mm in self.kinds["mm_struct"] for id in self._areas(mm))
         self.scale = _Scale(self.kinds["vm_area_struct"], LEFT, self.first - 0.2 - OFFSETS * self.offsets)
         self.lanes, self.rails, top = {}, {}, 0.62
@@ -85,7 +88,10 @@ class _Drawing:
             row.top = top
             row.left, right = LEFT, self._column(self.rows.index(row)) - row.width - 0.22
             row.lines, row.hidden = _wrapped(row.pages, right - row.left)
-            top += ROW * len(row.lines)
+            row.notes, row.notes_hidden = _wrapped(row.held, right - row.left) if row.held else ([], 0)
+            if row.held and not row.pages:
+                row.lines = []
+            top += ROW * (len(row.lines) + len(row.notes))
         self.height = top + (0.42 if self.walked or self.left_out else 0.1)
 
     def _areas(self, mm):
@@ -172,23 +178,33 @@ class _Drawing:
         column, middle = self._column(number), row.top + BOX / 2
         self.text(LEFT - 0.06, self.y(middle), row.title, ha="right", color=SOFT)
         for depth, line in enumerate(row.lines):
-            x, top = row.left, row.top + ROW * depth
-            for label, width, walked in line:
-                self.box(x, top, width - 0.06, BOX, facecolor=INK if walked else "white", linewidth=0.5)
-                self.text(x + (width - 0.06) / 2, self.y(top + BOX / 2), label, size=SMALL, ha="center",
-                          color="white" if walked else INK)
-                x += width
-            if row.hidden and depth == LINES - 1:
-                self.text(x, self.y(top + BOX / 2), f"... {row.hidden} more", size=SMALL, color=SOFT)
+            x = self._boxes(row, depth, line, row.hidden if depth == LINES - 1 else 0)
             if line and depth == 0 and row.label:
                 walked = any(walked for *_, walked in row.pages)
                 self._arrow(x, column - row.width + 0.06, middle, bold=walked)
             elif line and depth == 0:
                 self.line([x - 0.06, column], [middle, middle], color=self.color, linewidth=1.0)
+        for depth, line in enumerate(row.notes, len(row.lines)):
+            self.text(LEFT - 0.06, self.y(row.top + ROW * depth + BOX / 2),
+                      row.what if depth == len(row.lines) else "", ha="right", color=SOFT)
+            self._boxes(row, depth, line, row.notes_hidden if depth == len(row.lines) + LINES - 1 else 0,
+                        edgecolor=self.color, linestyle=(0, (2, 1.5)))
         if row.label:
             self.box(column - row.width + 0.08, row.top, row.width, BOX, edgecolor=self.color, linewidth=1.2, zorder=2)
             self.text(column + 0.08 - row.width / 2, self.y(middle), row.label, ha="center", zorder=3)
         self._dots(column, row.top if row.label else middle, self.members[number])
+
+    def _boxes(self, row, depth, line, hidden, **style):
+        """Draws a line of boxes and how many more there are; returns where it ends."""
+        x, top = row.left, row.top + ROW * depth
+        for label, width, walked in line:
+            self.box(x, top, width - 0.06, BOX, facecolor=INK if walked else "white", **{"linewidth": 0.5, **style})
+            self.text(x + (width - 0.06) / 2, self.y(top + BOX / 2), label, size=SMALL, ha="center",
+                      color="white" if walked else INK)
+            x += width
+        if hidden:
+            self.text(x, self.y(top + BOX / 2), f"... {hidden} more", size=SMALL, color=SOFT)
+        return x
 
     def _arrow(self, start, end, top, bold):
         self.ax.annotate("", (end, self.y(top)), (start - 0.06, self.y(top)), zorder=1, arrowprops={
@@ -211,9 +227,8 @@ class _Drawing:
             self.ax.add_patch(Circle((x, y), 0.026, facecolor=face, edgecolor=self.color, linewidth=0.8, zorder=4))
             return
         hit = any(outcome == "maps it" for _, outcome in visits)
-        label = str(visits[0][0]) if len(visits) == 1 else f"{visits[0][0]}-{visits[-1][0]}"
-        self.ax.annotate(label, (x, y), ha="center", va="center", fontsize=5.6, color="white" if hit else INK, zorder=5,
-                         annotation_clip=False, bbox={
+        self.ax.annotate(_order(edge), (x, y), ha="center", va="center", fontsize=5.6, color="white" if hit else INK,
+                         zorder=5, annotation_clip=False, bbox={
                              "boxstyle": "round,pad=0.18,rounding_size=0.45", "facecolor": INK if hit else "white",
                              "edgecolor": INK, "linewidth": 0.8,
                              "linestyle": "-" if hit or any(o == "does not map it" for _, o in visits) else ":"})
@@ -242,6 +257,8 @@ class _Drawing:
         self.text(LEFT, self.y(self.height - 0.17), "  ".join(notes))
 
     def _visited(self, count):
+        if self.kinds["cow_context"]:
+            return f"makes {_number(count, 'visit')} to contexts and records, "
         kinds = {self.node[edge["target"]]["kind"] for edges in self.members for edge in edges if "visit" in edge}
         if "vm_area_struct" in kinds:
             return f"visits {_number(count, 'vma')}, "
@@ -249,10 +266,13 @@ class _Drawing:
 
 
 class _Row:
-    """An object's row: its label, the pages that point to it, and the ids whose `member` edges are its dots."""
+    """An object's row: its label, the pages that point to it, and the ids whose `member` edges are its dots.
 
-    def __init__(self, label, pages, finders):
-        self.label, self.pages, self.finders = label, pages, finders
+    `held` are boxes for what else the object holds, and `what` says what that is.
+    """
+
+    def __init__(self, label, pages, finders, held=(), what=""):
+        self.label, self.pages, self.finders, self.held, self.what = label, pages, finders, held, what
         self.title = "" if not pages else "page" if len(pages) == 1 and pages[0][0].islower() else "pages"
         self.width = 0.055 * len(label) + 0.16 if label else 0.0
 
@@ -264,10 +284,10 @@ def _rows(drawing):
         target = next((edge["target"] for edge in drawing.out[page["id"]] if edge["kind"] == "mapping"), None)
         pages[target].append(page)
     rows = []
-    for kind in ("anonmm", "anon_vma", "address_space", "file"):
+    for kind in ("anonmm", "anon_vma", "address_space", "cow_context", "file"):
         for node in drawing.kinds[kind]:
-            held = [box for page in pages[node["id"]] for box in _boxes(drawing, page)]
-            rows.append(_Row(_label(node), held, [node["id"]]))
+            pointing = [box for page in pages[node["id"]] for box in _boxes(drawing, page)]
+            rows.append(_Row(_label(node), pointing, [node["id"]], *_held(drawing, node)))
     direct = defaultdict(list)
     for page in pages[None]:
         chain = next((edge["target"] for edge in drawing.out[page["id"]] if edge["kind"] == "chain"), None)
@@ -276,6 +296,7 @@ def _rows(drawing):
             rows.append(_Row(label, [_box(drawing, page, _times(page))], [chain]))
         else:
             direct[tuple(edge["target"] for edge in drawing.out[page["id"]])].append(page)
+    direct.pop((), None)  # a design without a reverse map: nothing leads from a page to its mappings
     for alike in direct.values():
         rows.append(_Row("", [_box(drawing, page, _times(page)) for page in alike], [page["id"] for page in alike]))
     return rows[:OBJECTS], max(len(rows) - OBJECTS, 0)
@@ -293,8 +314,31 @@ def _boxes(drawing, page):
     return boxes
 
 
+def _order(edge):
+    """Which visits of the walk an edge takes, the first and the last if several."""
+    first, last = edge["visit"][0][0], edge["visit"][-1][0]
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _held(drawing, node):
+    """Boxes for what an object holds beside its pages, and what to call it: remap records, or slices of a space."""
+    if "slices" in node:
+        return [_box(drawing, {"id": None}, f"mm {mm}: " + ("none" if start is None else f"{start:#x}"))
+                for mm, start in node["slices"].items()], "slices"
+    records = [drawing.node[edge["target"]] for edge in drawing.out[node["id"]] if edge["kind"] == "record"]
+    return [_box(drawing, {"id": None}, _remap(record)) for record in records], "remaps"
+
+
+def _remap(record):
+    """A remap record: the indices, and where their pages are, as a page (anonmm_remap) or as shifts (cow_context)."""
+    indices = f"{record['start']:#x}" + (f"-{record['end'] - 1:x}" if record["end"] - record["start"] > 1 else "")
+    if "new" in record:
+        return f"{indices} \u2192 {record['new']:#x}"
+    return f"{indices} at {', '.join(f'{delta:+#x}' for delta in record['deltas'])}"
+
+
 def _box(drawing, page, text):
-    return text, 0.049 * len(text) + 0.16, page["id"] == drawing.walked
+    return text, 0.049 * len(text) + 0.16 + 0.045 * text.count("m"), page["id"] == drawing.walked
 
 
 def _times(page):

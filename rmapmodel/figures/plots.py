@@ -15,6 +15,23 @@ def curves(ax, frame, x, y, **kwargs):
             ax.plot(part[x], part[y], **{**line(name), "clip_on": False, **kwargs})
 
 
+def once(frame, x, y):
+    """A frame without the designs whose `y` over `x` is that of an earlier one, and a caption's sentence that says so.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"strategy": ["a", "a", "b", "b", "c", "c"], "x": [0, 1] * 3, "y": [5, 6, 5, 6, 5, 7]})
+    >>> rest, told = once(frame, "x", "y")
+    >>> list(rest.strategy), told
+    (['a', 'a', 'c', 'c'], 'One line stands for a and b.')
+    """
+    lines, alike = frame.pivot(index=x, columns="strategy", values=y).round(9), {}
+    for name in dict.fromkeys(frame.strategy):
+        alike.setdefault(tuple(lines[name]), []).append(name)
+    several = [f"{', '.join(names[:-1])} and {names[-1]}" for names in alike.values() if len(names) > 1]
+    told = f"One line stands for {'; one for '.join(several)}." if several else ""
+    return frame[frame.strategy.isin([names[0] for names in alike.values()])], told
+
+
 def panel(ax, frame, x, y, heading, against=None, **settings):
     """Draws curves() from zero under a heading, against a level `(name, value)`; `settings` go to the axes."""
     curves(ax, frame, x, y)
@@ -66,7 +83,8 @@ def _label_ends(ax, at, size):
     ax.figure.draw_without_rendering()
     ends = sorted(((ax.transData.transform(each.get_xydata()[at])[1] * 72 / ax.figure.dpi, place, each)
                    for place, each in enumerate(_named(ax))), key=lambda end: end[:2])
-    for (height, _, each), place in zip(ends, _apart([height for height, *_ in ends], size * 1.25)):
+    bottom = ax.bbox.y0 * 72 / ax.figure.dpi
+    for (height, _, each), place in zip(ends, _apart([height for height, *_ in ends], size * 1.25, bottom)):
         point, shift = each.get_xydata()[at], place - height
         ax.annotate(each.get_label(), point, (11, shift), textcoords="offset points", fontsize=size,
                     color=each.get_color(), va="center", annotation_clip=False, arrowprops=None if abs(shift) < 1 else {
@@ -86,11 +104,13 @@ def _named(ax):
     return [each for each in ax.get_lines() if not each.get_label().startswith("_") and len(each.get_xdata())]
 
 
-def _apart(heights, gap):
-    """Places as near to the ascending `heights` as can be, at least `gap` apart.
+def _apart(heights, gap, floor=float("-inf")):
+    """Places as near to the ascending `heights` as can be, at least `gap` apart, none below `floor`.
 
     >>> _apart([0.0, 1.0, 10.0], 3.0)
     [-1.0, 2.0, 10.0]
+    >>> _apart([0.0, 1.0, 10.0], 3.0, 0.0)
+    [0.0, 3.0, 10.0]
     """
     clusters = []  # [sum of the wanted places of the lowest member, members]
     for height in heights:
@@ -99,7 +119,8 @@ def _apart(heights, gap):
             total, count = clusters.pop()
             clusters[-1][0] += total - gap * clusters[-1][1] * count
             clusters[-1][1] += count
-    return [_lowest(cluster) + gap * number for cluster in clusters for number in range(cluster[1])]
+    places = [_lowest(cluster) + gap * number for cluster in clusters for number in range(cluster[1])]
+    return [max(place, floor + gap * number) for number, place in enumerate(places)]
 
 
 def _lowest(cluster):

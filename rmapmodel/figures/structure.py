@@ -8,8 +8,14 @@ import pandas as pd
 from ..strategies.anon_vma import AnonVmaStrategy
 from ..strategies.anon_vma_chain import AnonVmaChainStrategy
 from ..strategies.anonmm import COUNT, AnonMmStrategy
+from ..strategies.base import Strategy
+from ..strategies.cow_context import CowContextStrategy
+from ..strategies.families import AnonMmFamilies
+from ..strategies.objrmap import ObjrmapStrategy
+from ..strategies.page_table_scan import PageTableScanStrategy
 from ..strategies.pte_chain import PAGE_BITS, PteChainStrategy
 from ..strategies.shared_space import SharedSpaceStrategy
+from ..strategies.shared_space_unique import SharedSpaceUniqueStrategy
 from ..vm.frames import ANON, FIRST, ZERO
 from ..vm.vma import PAGE, prot_text
 
@@ -24,9 +30,10 @@ def structure(machine, walk=None, processes=PROCESSES, pages=PAGES, vmas=VMAS):
     file's address_space). A page node stands for `count` pages that lie alike, for one where there are no more than
     `pages`; its `name` is a letter, a capital for several. An edge has
     `source`, `target` and a `kind`: `vma` (mm to area), `pte` (area to page), `mapping` (page to object), `chain` (page
-    to chain), `member` (object or chain to the area or mm that it finds). `more` counts the mms beyond `processes` and
-    the vmas left out. `walk=(pid, address)` adds the reverse-map walk of that page: `visit` on the edges it takes, and
-    what it cost. Cost: one pass over the page tables.
+    to chain), `member` (object, chain or page to the area or mm that it finds), `record` (object to a remap_record that
+    hangs off it), `family` (anonmm to the next), `child` (cow_context to that of a forked mm). `more` counts the mms
+    beyond `processes` and the vmas left out. `walk=(pid, address)` adds the reverse-map walk of that page: `visit` on
+    the edges it takes, and what it cost. Cost: one pass over the page tables.
     """
     view = _View(machine, processes, vmas)
     frame = None
@@ -106,7 +113,7 @@ class _View:
             begins[at] = True
             begins[(at + 1)[at + 1 < len(numbers)]] = True
         starts = np.flatnonzero(begins)
-        self.groups, self.runs = {}, 0
+        self.groups, self.runs, self.walked = {}, 0, alone
         for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)]):
             self._add_group(numbers[low:high], range(first[low], first[low] + counts[low]), mm, page)
 
@@ -126,24 +133,26 @@ class _View:
     def add_files(self):
         """The address_space of each file with resident pages, and the areas that map it."""
         table, files = self.machine.frames, self.machine.file_numbers
-        if self.machine.strategy.name == "pte_chain":
-            return
+        if type(self.machine.strategy).walk is not Strategy.walk:
+            return  # the design does not find pages through their file
         for lead, (id, _) in self.groups.items():
             if not table.flags[lead] & ANON:
                 file = files[int(table.anchor[lead])]
                 if not any(node["id"] == f"file {file.number}" for node in self.nodes):
                     self.node(f"file {file.number}", "file", name=_file_name(file))
-                    for tree in file.index:
+                    for tree in (*file.index, file.nonlinear) if file.index else ():
                         for vma in tree:
                             self.edge(f"file {file.number}", vma_id(vma), "member")
                 self.edge(id, f"file {file.number}", "mapping", index=int(table.index[lead]))
 
     def point(self, kind):
-        """Edges from the anonymous pages to the objects of a kind that they point to."""
-        table = self.machine.frames
+        """Edges from the anonymous pages to the objects of a kind that they point to; returns the objects' numbers."""
+        table, numbers = self.machine.frames, set()
         for lead, (id, _) in self.groups.items():
             if table.flags[lead] & ANON:
+                numbers.add(int(table.anchor[lead]))
                 self.edge(id, f"{kind} {table.anchor[lead]}", "mapping", index=int(table.index[lead]))
+        return numbers
 
     def sets(self, kind, numbered):
         """Objects that pages point to and that hold a set of vmas, `vmas`."""
@@ -154,12 +163,15 @@ class _View:
                 self.edge(f"{kind} {number}", vma_id(vma), "member")
 
     def keep_known(self):
-        """Drops objects that find nothing shown and hold no page shown, and edges to what is not shown."""
+        """Drops objects that find nothing shown and hold no page or record, and edges to what is not shown."""
         known = {node["id"] for node in self.nodes}
         self.edges = [edge for edge in self.edges if edge["source"] in known and edge["target"] in known]
-        used = {end for edge in self.edges for end in (edge["source"], edge["target"])}
+        used = {end for edge in self.edges if edge["kind"] not in ("family", "child")
+                for end in (edge["source"], edge["target"])}
         dropped = [node for node in self.nodes if node["id"] not in used and node["kind"] != "mm_struct"]
         self.nodes = [node for node in self.nodes if node not in dropped]
+        gone = {node["id"] for node in dropped}
+        self.edges = [edge for edge in self.edges if edge["source"] not in gone and edge["target"] not in gone]
         for node in dropped:
             self.more[node["kind"]] = self.more.get(node["kind"], 0) + 1
 
@@ -167,17 +179,20 @@ class _View:
         """Marks the edges that the walk of one frame takes, in order."""
         log = []
         cost = self.machine.strategy.walk(np.array([frame], np.int32), log=log).totals()
-        id = self.groups[frame][0]
+        id, anonymous = self.groups[frame][0], self.machine.frames.flags[frame] & ANON
         found = {(edge["source"], edge["target"]): edge for edge in self.edges if edge["kind"] == "member"}
         order, sources = 0, [edge["target"] for edge in self.edges
                              if edge["source"] == id and edge["kind"] in ("mapping", "chain")] + [id]
         for visit in log:
-            if "outcome" not in visit or visit["visits"] == "anonmm" and visit.get("address") is None:
-                continue  # an object looked up, or an anonmm without a pte to look at
+            if not {"outcome", "mm"} <= visit.keys():
+                continue  # an object looked up, or one whose mm has nothing to look at
             order += 1
-            target = f"vma {visit['mm']}:{visit['start'] // PAGE:x}" if "start" in visit else f"mm {visit['mm']}"
-            if visit["visits"] == "anonmm":
-                sources = [f"anonmm {visit['number']}"]
+            target = _target(visit)
+            if not anonymous:  # an address tried in the mm of one of the file's areas
+                target = next((area for source, area in found if source in sources
+                               and area.startswith(f"vma {visit['mm']}:") and "start" not in visit), target)
+            elif visit["visits"] in ("anonmm", "cow_context"):
+                sources = [f"{visit['visits']} {visit['number']}"]
             for source in sources:
                 edge = found.get((source, target))
                 if edge is not None:
@@ -193,6 +208,11 @@ def mm_id(mm):
 def vma_id(vma):
     """The id of a vma's node."""
     return f"vma {vma.mm.number}:{vma.start:x}"
+
+
+def _target(visit):
+    """The id of the node that a walk's log entry is about."""
+    return f"vma {visit['mm']}:{visit['start'] // PAGE:x}" if "start" in visit else f"mm {visit['mm']}"
 
 
 def _resident(vma):
@@ -230,7 +250,14 @@ def _begins(frames, numbers, first, counts, mm, page):
 
 @singledispatch
 def objects(strategy, view):
-    """Adds the objects of a design to a view; one not known here shows its vmas, pages and files only."""
+    """Adds the objects of a design to a view; of one not known here, what the walk of each page visits."""
+    for lead, (page, _) in view.groups.items():
+        if any(edge["source"] == page and edge["kind"] == "mapping" for edge in view.edges):
+            continue  # found through its file
+        log = []
+        strategy.walk(np.array([lead], np.int32), log=log)
+        for target in dict.fromkeys(_target(visit) for visit in log if {"outcome", "mm"} <= visit.keys()):
+            view.edge(page, target, "member")
 
 
 @objects.register
@@ -254,17 +281,36 @@ def _(strategy: SharedSpaceStrategy, view):
 
 
 @objects.register
-def _(strategy: AnonMmStrategy, view):
-    view.point("anonmm")
+def _(strategy: SharedSpaceUniqueStrategy, view):
+    view.sets("address_space", strategy.spaces)
+    for node in view.nodes:
+        if node["kind"] == "address_space":
+            slots = strategy.spaces[node["number"]].slots
+            node["slices"] = {mm.number: None if slots[mm.number] is None else slots[mm.number] * strategy.slice
+                              for mm in view.mms if mm.number in slots}
+
+
+@objects.register
+def _families(strategy: AnonMmFamilies, view):
+    pointed = view.point("anonmm")
     for number, anonmm in sorted(strategy.anonmms.items()):
         view.node(f"anonmm {number}", "anonmm", number=number, dead=anonmm.mm is None)
         if anonmm.mm is not None:
             view.edge(f"anonmm {number}", mm_id(anonmm.mm), "member")
     families = {id(anonmm.family): anonmm.family for anonmm in strategy.anonmms.values()}
     for family in families.values():
-        members = list(family.members)
+        members = [number for number, anonmm in family.members.items() if anonmm.mm in view.mms or number in pointed]
         for one, other in zip(members, members[1:]):
             view.edge(f"anonmm {one}", f"anonmm {other}", "family")
+        for place, record in enumerate(family.remaps or ()):
+            record_id = f"remap_record {family.head.number}:{place}"
+            view.node(record_id, "remap_record", start=record.start, end=record.end, new=record.new)
+            view.edge(f"anonmm {family.head.number}", record_id, "record")
+
+
+@objects.register
+def _(strategy: AnonMmStrategy, view):
+    _families(strategy, view)
     for lead, (page, frames) in view.groups.items():
         elements, _ = strategy.chains.lengths(np.array([lead]))
         if elements[0]:
@@ -275,8 +321,37 @@ def _(strategy: AnonMmStrategy, view):
 
 
 @objects.register
+def _(strategy: CowContextStrategy, view):
+    view.point("cow_context")
+    for number, context in sorted(strategy.contexts.items()):
+        own, remaps = f"cow_context {number}", context.remaps
+        view.node(own, "cow_context", number=number, parent=(context.parent or context).number, dead=context.mm is None)
+        if context.mm is not None:
+            view.edge(own, mm_id(context.mm), "member")
+        for child in context.children.values():
+            view.edge(own, f"cow_context {child.number}", "child")
+        for start, end, deltas in zip(remaps.starts, remaps.ends, remaps.held):
+            view.node(f"remap_record {number}:{start:x}", "remap_record", start=start, end=end, deltas=sorted(deltas))
+            view.edge(own, f"remap_record {number}:{start:x}", "record")
+
+
+@objects.register
 def _(strategy: PteChainStrategy, view):
-    for lead, (page, frames) in view.groups.items():
+    _chains(strategy, view, view.groups)
+
+
+@objects.register
+def _(strategy: ObjrmapStrategy, view):
+    flags = view.machine.frames.flags
+    chained = {lead: group for lead, group in view.groups.items() if flags[lead] & ANON or strategy.is_chained(lead)}
+    converted = {page for page, _ in chained.values()}  # their file no longer finds them
+    view.edges = [edge for edge in view.edges if edge["kind"] != "mapping" or edge["source"] not in converted]
+    _chains(strategy, view, chained)
+
+
+def _chains(strategy, view, groups):
+    """The chains of groups of pages, and the ptes that these, or pages with one pte, point to."""
+    for lead, (page, frames) in groups.items():
         elements, _ = strategy.chains.lengths(np.array([lead]))
         if elements[0]:
             source = f"pte_chain of {page}"
@@ -287,3 +362,10 @@ def _(strategy: PteChainStrategy, view):
             source, ptes = page, [int(strategy.direct[lead])]
         for pte in ptes:
             view.edge(source, f"mm {pte >> PAGE_BITS}", "member", page=pte & (1 << PAGE_BITS) - 1, pages=len(frames))
+
+
+@objects.register
+def _(strategy: PageTableScanStrategy, view):
+    if view.walked is not None:  # nothing points anywhere: the scan passes the page tables of one mm after another
+        for mm in strategy.mms_in_order():
+            view.edge(view.groups[view.walked][0], mm_id(mm), "member")

@@ -1,6 +1,7 @@
 """One look for each strategy in every figure, and one set of sizes: readable in grey, and by the colour-blind."""
 
 from typing import NamedTuple
+from zlib import crc32
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -30,7 +31,10 @@ LOOKS = {
     "anon_vma_chain": Look("#c77ac2", "P", (0, (6, 1))),
     "cow_context": Look("#9f9730", "*", (0, (3, 1, 1, 1))),
 }
-_NEW = [Look(color, marker, (0, (1, 1))) for color, marker in (("#7f7f7f", "X"), ("#000000", "p"), ("#5551b3", "8"))]
+# Looks for designs from outside the package, with the same distances from those above and from one another.
+SPARE = [Look(color, marker, (0, (1, 1))) for color, marker in (
+    ("#8800f0", ">"), ("#804880", "X"), ("#4800a0", "p"), ("#f800e8", "8"), ("#38a858", "+"), ("#600000", "1"),
+    ("#302038", "2"), ("#780088", "|"))]
 
 RC = {
     "font.family": "DejaVu Sans",  # matplotlib brings it along, so letters are alike on every machine
@@ -53,12 +57,25 @@ RC = {
 
 
 def look(strategy):
-    """Return the Look of a strategy; designs from outside the package share a few spare ones.
+    """Return the Look of a strategy.
+
+    One from outside the package gets a spare one by its name, the next free where two designs of a run want the same;
+    beyond eight of them looks repeat.
 
     >>> look("anon_vma").marker
     's'
     """
-    return LOOKS.get(strategy) or _NEW[sum(map(ord, strategy)) % len(_NEW)]
+    if strategy in LOOKS:
+        return LOOKS[strategy]
+    from ..strategies import STRATEGIES
+
+    given = {}
+    for name in sorted({*STRATEGIES, strategy} - LOOKS.keys()):
+        at = crc32(name.encode())
+        while len(given) < len(SPARE) and at % len(SPARE) in given.values():
+            at += 1
+        given[name] = at % len(SPARE)
+    return SPARE[given[strategy]]
 
 
 def line(strategy):

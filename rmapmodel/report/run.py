@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from rmapmodel import outside
 from rmapmodel.errors import InputError
 from rmapmodel.report import collect, pages
 from rmapmodel.report.clean import clean, clean_text
@@ -211,6 +212,7 @@ def _manifest(runs, versions):
         "versions": versions,
         "package": _hashes(package),
         "lock": _hash(lock) if lock.exists() else None,
+        "imports": {name: file and _hash(file) for name, file in outside.files().items()},
         "data": _hashes(CHECKOUT / "data"),
         "notebooks": {run.name: {
             "sha256": _hash(run.path),

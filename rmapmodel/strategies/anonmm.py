@@ -7,6 +7,7 @@ from .chains import Chains
 from .families import AnonMmFamilies
 from .files import FilePages
 from .pte_chain import first_of_each
+from .search import note
 
 ADDRESSES = 7
 """Slots of an rmap_chain; slot 0 of the first holds the map count (anobjrmap 5/6, 20 March 2003)."""
@@ -125,21 +126,23 @@ class AnonMmStrategy(AnonMmFamilies):
             if vma.mm.rss:
                 linear = index - vma.pgoff + vma.start
                 inside = active[(linear[active] >= vma.start) & (linear[active] < vma.end)]
-                self._try(walk, places, vma.mm, inside, linear, found, seen, log)
+                self._try(walk, places, vma, inside, linear, found, seen, log)
                 for which, values in chained:
                     pages = linear.copy()
                     pages[which] = values
                     left = (found[which] < walk.mapcount[places[which]]) & \
                         ((values != linear[which]) | (values < vma.start) | (values >= vma.end))
-                    self._try(walk, places, vma.mm, which[left], pages, found, seen, log)
+                    self._try(walk, places, vma, which[left], pages, found, seen, log)
         walk.lock(places, "i_mmap", "exclusive", file.number, walk.nodes[places])
 
-    def _try(self, walk, places, mm, which, pages, found, seen, log):
+    def _try(self, walk, places, vma, which, pages, found, seen, log):
         # a pte that was found through one vma is not found again through another of the same mm
-        fresh = [at for at in which.tolist() if (mm.number, at, int(pages[at])) not in seen]
+        fresh = [at for at in which.tolist() if (vma.mm.number, at, int(pages[at])) not in seen]
         before = found.copy()
-        self._probe(walk, places, mm, np.array(fresh, np.int64), pages, found, log)
-        seen.update((mm.number, at, int(pages[at])) for at in fresh if found[at] > before[at])
+        self._probe(walk, places, vma.mm, np.array(fresh, np.int64), pages, found, None)
+        seen.update((vma.mm.number, at, int(pages[at])) for at in fresh if found[at] > before[at])
+        for at in fresh:
+            note(log, vma, int(pages[at]), "maps it" if found[at] > before[at] else "does not map it")
 
     def count_objects(self):
         return {**super().count_objects(), "rmap_chain": self.chains.census()}

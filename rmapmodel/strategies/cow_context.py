@@ -329,7 +329,7 @@ class CowContextStrategy(Strategy):
             found[inside[hit]] += 1
             hits |= bool(hit.any())
         self._log(log, context, active[part], int(pages[0]),
-                  "maps it" if hits else "does not map it" if met else "no area with this delta")
+                  "maps it" if hits else "does not map it" if met else f"no area with delta {delta}")
 
     def _log(self, log, context, active, page, outcome):
         if log is not None and active.any():

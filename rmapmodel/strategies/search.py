@@ -34,7 +34,7 @@ def search(strategy, walk, at, tree, place, log=None):
             seen[low] += 1
             if skips_empty and not vma.mm.rss:
                 spared[low] += 1
-                _note(log, vma, None, "no page resident")
+                note(log, vma, None, "no page resident")
                 continue
             page = int(points[low]) + shift
             hit = table.at(page) == frames[low]
@@ -44,7 +44,7 @@ def search(strategy, walk, at, tree, place, log=None):
                 if found[low] >= wanted[low]:
                     ended[low] = position
                     left -= 1
-            _note(log, vma, page, "maps it" if hit else "does not map it")
+            note(log, vma, page, "maps it" if hit else "does not map it")
         else:
             active = np.flatnonzero(ended[low:high] < 0) + low
             if not len(active):
@@ -97,13 +97,14 @@ def _logged(tree, looking, place, log):
     for position, entry, low, high in looking:
         if not tree.ordered:
             for _ in range(position - passed):
-                _note(log, place(next(entries))[0], None, "out of range")
+                note(log, place(next(entries))[0], None, "out of range")
             next(entries)
             passed = position + 1
         yield position, entry, low, high
 
 
-def _note(log, vma, page, outcome):
+def note(log, vma, page, outcome):
+    """Logs the visit of a vma, and the page of it that was looked at or None, for the command `explain`."""
     if log is None:
         return
     log.append({"visits": "vm_area_struct", "mm": vma.mm.number, "pids": sorted(vma.mm.users),

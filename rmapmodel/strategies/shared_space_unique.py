@@ -58,13 +58,13 @@ class Coverage:
 
 
 class SlicedSpace(Space):
-    """A space cut into slices: which mm has which, what vmas cover, and the lowest slice that may be free."""
+    """A space cut into slices: which mm has which, those taken, what vmas cover, and the lowest slice that may be free."""
 
-    __slots__ = ("slots", "covered", "lowest")
+    __slots__ = ("slots", "taken", "covered", "lowest")
 
     def __init__(self, number, vmas):
         super().__init__(number, vmas)
-        self.slots, self.covered, self.lowest = {}, Coverage(), 0
+        self.slots, self.taken, self.covered, self.lowest = {}, set(), Coverage(), 0
 
 
 @register
@@ -99,15 +99,18 @@ class SharedSpaceUniqueStrategy(SharedSpaceStrategy):
 
     def _give_slice(self, mm):
         space = mm.anon
-        taken, slot = set(space.slots.values()), space.lowest
-        while slot in taken or not space.covered.is_free(slot * self.slice, (slot + 1) * self.slice):
+        slot = space.lowest
+        while slot in space.taken or not space.covered.is_free(slot * self.slice, (slot + 1) * self.slice):
             slot += 1
-        # where every slice is in use the child can map nothing new
-        space.slots[mm.number] = slot if slot < self.slices else None
         space.lowest = slot
+        # where every slice is in use the child has none, and can map nothing new
+        space.slots[mm.number] = slot if slot < self.slices else None
+        if slot < self.slices:
+            space.taken.add(slot)
 
     def mm_gone(self, mm):
         slot = mm.anon.slots.pop(mm.number)
+        mm.anon.taken.discard(slot)
         if slot is not None:
             mm.anon.lowest = min(mm.anon.lowest, slot)
         super().mm_gone(mm)

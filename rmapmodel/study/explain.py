@@ -22,8 +22,8 @@ def explain(trace, strategy, pid, address, until=None, options=None):
     """What maps the page at `address` (bytes) of process `pid` after line `until` of a trace, as a dict.
 
     Keys: `state` ("mapped", "zero page", "swapped out" or "not present"); for a mapped page `page` (kind, index,
-    mapcount), `visits` in order, `mappings` as (pids, address) and `map`, lines of ASCII. Errors: InputError for a
-    process or address that does not exist then.
+    mapcount; no index where the design gives the page none), `visits` in order, `mappings` as (pids, address) and
+    `map`, lines of ASCII. Errors: InputError for a process or address that does not exist then.
     """
     machine = machine_for(trace.header, strategy, options or Options())
     line = 0
@@ -57,7 +57,8 @@ def _explain_frame(machine, frame, out):
     file = None if anonymous else machine.file_numbers[int(frames.anchor[frame])]
     out["page"] = {"frame": frame, "kind": "anonymous" if anonymous else "file",
                    "file": file.name if file else None, "shmem": bool(file and file.shmem),
-                   "index": int(frames.index[frame]), "mapcount": int(frames.mapcount[frame])}
+                   "index": int(frames.index[frame]) if frames.anchor[frame] else None,
+                   "mapcount": int(frames.mapcount[frame])}
     for _, number, page in zip(*(column.tolist() for column in walk.mappings())):
         out["mappings"].append({"pids": sorted(machine.mms[number].users), "address": page * PAGE})
     out["cost"] = walk.totals()
@@ -114,7 +115,9 @@ def as_text(told):
         lines.append(f"{told['state']}: no reverse map leads here")
     else:
         what = "anonymous page" if page["kind"] == "anonymous" else f"page of {page['file'] or 'a shared anonymous object'}"
-        lines.append(f"{what}, index {page['index']:#x}, mapped {page['mapcount']} times")
+        index = "no index" if page["index"] is None else f"index {page['index']:#x}"
+        times = "once" if page["mapcount"] == 1 else f"{page['mapcount']} times"
+        lines.append(f"{what}, {index}, mapped {times}")
         lines += ["", "visits in order"]
         steps = [f"  {n}. {_visit(visit)}" for n, visit in enumerate(told["visits"], 1)]
         left_out = len(steps) - MAP_VISITS
@@ -125,9 +128,14 @@ def as_text(told):
         lines += ["", "mapped by"]
         lines += [f"  pid {', '.join(map(str, each['pids']))} at {each['address']:#x}" for each in told["mappings"]]
         cost = told["cost"]
-        lines.append(f"cost: {cost['vmas_examined']} visits, {cost['ptes_examined']} ptes, {cost['index_nodes']} index "
-                     f"nodes, {cost['locks']} locks, {cost['cache_lines']} cache lines")
+        counted = {"visit": "vmas_examined", "pte": "ptes_examined", "index node": "index_nodes", "lock": "locks",
+                   "page table lock": "pt_locks", "cache line": "cache_lines"}
+        lines.append("cost: " + ", ".join(_count(cost[key], noun) for noun, key in counted.items()))
     return "\n".join([*lines, "", *told["map"], "* this page  o another  z zero page  s on swap  . not present"])
+
+
+def _count(count, noun):
+    return f"{count} {noun}" + "s" * (count != 1)
 
 
 def _visit(visit):
@@ -142,6 +150,8 @@ def _visit(visit):
         parts.append(f"{visit['start']:#x}-{visit['end']:#x}")
     if visit.get("address") is not None:
         parts.append(f"at {visit['address']:#x}")
+    if "ptes" in visit:
+        parts.append(f"with {_count(visit['ptes'], 'present pte')}")
     if "index" in visit:
         parts.append(f"looked up at index {visit['index']:#x}")
     return " ".join(parts) + (f": {visit['outcome']}" if "outcome" in visit else "")

@@ -8,7 +8,8 @@ from ..vm.frames import ANON
 from ..vm.vma import PAGE
 from .replay import Options, applied, machine_for
 
-COLUMNS = ("line", "pid", "moved", "refused", "resident", "anonymous", "shared", "reindexed", "allocated")
+COLUMNS = ("line", "pid", "moved", "refused", "resident", "anonymous", "shared", "reindexed", "allocated",
+           "copied")
 
 
 def moves(trace, strategy, options=None):
@@ -17,7 +18,7 @@ def moves(trace, strategy, options=None):
     `moved` says whether the call gave the memory another address; `resident` counts the pages in its old range,
     `anonymous` those of them that are anonymous, `shared` those of these that another process maps too, as only fork
     brings about; `reindexed` the pages whose object or index the design changed, `allocated` the objects it made for
-    them, vmas aside. Errors: InputError as replay().
+    them, vmas aside, `copied` the pages it copied so that they could move. Errors: InputError as replay().
     """
     rows = []
     if not any(type(event) is Mremap for _, event in trace):
@@ -43,14 +44,15 @@ def _moves(event):
 
 def _before(machine, event):
     pages = machine.resident(event.pid, event.addr // PAGE, -(-(event.addr + event.len) // PAGE))
-    return pages, _keys(machine, pages), machine.frames.mapcount[pages] > 1, _objects(machine), len(machine.refused)
+    return pages, _keys(machine, pages), machine.frames.mapcount[pages] > 1, _objects(machine), len(machine.refused), \
+        machine.ledger.copies
 
 
-def _after(machine, pages, keys, others, objects, refused):
+def _after(machine, pages, keys, others, objects, refused, copies):
     anonymous = (machine.frames.flags[pages] & ANON) != 0
     reindexed = (keys != _keys(machine, pages)).any(axis=0)
     return (len(machine.refused) > refused, len(pages), int(anonymous.sum()), int((anonymous & others).sum()),
-            int(reindexed.sum()), _objects(machine) - objects)
+            int(reindexed.sum()), _objects(machine) - objects, machine.ledger.copies - copies)
 
 
 def _keys(machine, pages):

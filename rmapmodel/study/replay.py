@@ -11,6 +11,9 @@ from ..vm.vma import PAGE
 
 SCHEMA = "rmapmodel/replay/1"
 
+TIMELINE = ("line", "mappings", "bytes", "design_bytes", "objects")
+"""What each entry of a timeline holds, in this order (docs/costs.md)."""
+
 
 @dataclass
 class Options:
@@ -30,7 +33,10 @@ class Options:
 
 @dataclass
 class Run:
-    """A machine that has executed a trace, what was noted on the way, and the trace's own `source` and `missing`."""
+    """A machine that has executed a trace, what was noted on the way, and the trace's own `source` and `missing`.
+
+    `timeline` holds a tuple of the values named in `TIMELINE` after each event, where it was asked for.
+    """
 
     machine: Machine
     events: int = 0
@@ -61,6 +67,10 @@ class Run:
                      "mappings": machine.peak_mappings},
             "reclaim": dict(ledger.reclaim),
         }
+
+    def costs(self):
+        """What `reclaim` does not say: locks by name and mode, lengths of walks, pages copied early (docs/costs.md)."""
+        return self.machine.ledger.costs()
 
 
 def machine_for(header, strategy, options):
@@ -101,7 +111,8 @@ def replay(trace, strategy, options=None, after=None, timeline=False):
             run.events += 1
         ledger.sample(len(mms), frames.alive)
         if timeline:
-            run.timeline.append((line, machine.mappings, ledger.bytes, ledger.design_bytes(len(mms), frames.alive)))
+            run.timeline.append((line, machine.mappings, ledger.bytes, ledger.design_bytes(len(mms), frames.alive),
+                                 ledger.alive()))
         if after is not None:
             after(machine, run.events)
     found, truth = ledger.reclaim["mappings"], machine.reclaimed_mappings
@@ -178,6 +189,8 @@ def summary(result):
         lines += ["", f"reclaim walked {reclaim['pages']} pages with {reclaim['mappings']} mappings"]
         lines += [f"  {name.replace('_', ' '):16} {reclaim[name]:14} {reclaim[name] / reclaim['mappings']:12.2f} a mapping"
                   for name in reclaim if name not in ("pages", "mappings")]
+    if "costs" in result:
+        lines += _costs(result["costs"])
     if "source" in result:
         lines += ["", f"source: {result['source']}"]
     for what in result["refused"]:
@@ -185,3 +198,13 @@ def summary(result):
         lines.append(f"refused: line {what['line']} {what['op']}: {what['reason']}{follows}")
     lines += [f"not in the recording: {what}" for what in result["missing"]]
     return "\n".join(lines)
+
+
+def _costs(costs):
+    lines = ["", f"{'lock':20} {'mode':>12} {'acquired':>12} {'longest hold':>12} {'instances':>12} {'busiest':>12}"]
+    lines += [f"{each['lock']:20} {each['mode']:>12} {each['acquired']:12} {each['longest_hold']:12} "
+              f"{each['instances'] or '-':>12} {each['busiest'] or '-':>12}" for each in costs["locks"]]
+    for kind, pages in costs["walk_lengths"].items():
+        lines += ["", f"{'places visited':20} {'pages':>12}   {kind.replace('_', ' ')} walk"]
+        lines += [f"{length:>20} {count:12}" for length, count in pages.items()]
+    return [*lines, "", f"pages copied early: {costs['pages_copied_early']}"]

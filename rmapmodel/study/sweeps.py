@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..strategies import STRATEGIES
 from ..vm.frames import ANON
-from .replay import replay
+from .replay import TIMELINE, replay
 
 COLUMNS = ("pages", "mappings", "missed", "probes", "visits", "candidates", "design_bytes", "repeated_keys")
 """What costs() measures, in this order."""
@@ -67,7 +67,8 @@ def timeline(trace, strategies=None, options=None):
     parts = []
     for name in strategies or STRATEGIES:
         points = replay(trace, name, options, timeline=True).timeline
-        part = pd.DataFrame(points, columns=["line", "mappings", "bytes", "design_bytes"]).drop(columns="bytes")
+        part = pd.DataFrame(points, columns=TIMELINE)
+        part = part.drop(columns=["bytes", "objects"])
         part.insert(0, "strategy", name)
         part.insert(1, "event", range(1, len(part) + 1))
         parts.append(part)

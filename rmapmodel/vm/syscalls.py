@@ -306,7 +306,7 @@ def _dontneed(machine, vma, start, end):
 
 
 def _lazy_free(machine, vma, start, end):
-    # mm/madvise.c:madvise_free_single_vma: anonymous memory only; pages that others map too are left alone
+    # mm/madvise.c:madvise_free_pte_range: anonymous memory only; pages that others map or have on swap are left alone
     if vma.flags & LOCKED:
         raise InputError("free of locked memory is refused (EINVAL)", field="advice")
     if vma.file is not None:
@@ -318,7 +318,8 @@ def _lazy_free(machine, vma, start, end):
             entries[entries < 0] = 0
             faults.release_slots(machine, slots)
         present = entries[entries >= FIRST]
-        alone = present[(frames.mapcount[present] == 1) & (frames.flags[present] & ANON != 0)]
+        alone = present[(frames.mapcount[present] == 1) & (frames.flags[present] & ANON != 0)
+                        & (frames.swap_slots(present) == 0)]
         frames.flags[alone] |= LAZYFREE
 
 
@@ -326,8 +327,8 @@ def _remove(machine, vma, start, end):
     # mm/madvise.c:madvise_remove: punches a hole in the file; its pages go from the page cache and every mapping
     if not vma.flags & SHARED or not (vma.flags & WRITE or machine.kernel.remove_needs_only_shared):
         raise InputError("remove is for shared writable mappings only", field="advice")
-    if vma.flags & LOCKED:
-        raise InputError("remove of locked memory is refused (EINVAL)", field="advice")
+    if vma.flags & (LOCKED | NONLINEAR):
+        raise InputError("remove of locked memory or a nonlinear mapping is refused (EINVAL)", field="advice")
     first = vma.pgoff + start - vma.start
     for low, high, mm, at, frames in _mappings_of(machine, vma.file, first, first + end - start):
         machine.frames.unmap(frames)
@@ -526,11 +527,12 @@ def _resize(machine, mm, start, old_len, new_len, new):
         unmap_range(machine, mm, start + new_len, start + old_len)
     if new_len <= old_len or not _one_vma(machine, mm, start, old_len, new, new_len, moves=False):
         return
-    vma = mm.find(start)
     end = start + old_len
+    room = _free(machine, mm, end, start + new_len)
+    vma = mm.find(start)
     if end != vma.end:
         raise InputError("growth in place needs a range that ends where its mapping ends", field="len")
-    if not _free(machine, mm, end, start + new_len):
+    if not room:
         raise InputError("something is mapped where the mapping would grow", field="new_len")
     pgoff, anon_pgoff = vma.pgoff + vma.pages, vma.anon_pgoff + vma.pages
     if vma.may_hold_anon and not machine.strategy.can_grow(vma, new_len - old_len):

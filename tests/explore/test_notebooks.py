@@ -39,17 +39,25 @@ def by_id(verdict):
 def test_mremap(tmp_path):
     figures, verdict = run("01-mremap", tmp_path, NOTEBOOKS)
     assert set(figures) == {f"fig-mremap-{name}" for name in (
-        "anonmm", "shared-space", "persistence", "probes", "frequency", "guess")}
+        "anonmm", "shared-space", "records", "cow-context", "persistence", "probes", "frequency", "guess")}
     claims = by_id(verdict)
-    assert len(claims) == 6 and all(claim["holds"] for claim in claims.values())
+    assert len(claims) == 8 and all(claim["holds"] for claim in claims.values())
     # seven children each move ten shared pages, whose chains take two elements of seven slots
     assert claims["mremap-breaks-the-index"]["measured"] == "70 mappings missed without chains, 70 moved"
     assert claims["mremap-overhead-persists"]["measured"].startswith("1,280 of 1,280 bytes")
+    assert claims["mremap-copy"]["measured"].startswith(
+        "70 pages copied, 0 mappings away from their index, 0 bytes left")
+    # beside the offsets of the half that each child moved lie those of the half that stayed
+    assert claims["mremap-unique-offsets"]["measured"] == "7 of 7 growths refused"
+    assert claims["mremap-unique-offsets"]["where_it_stops"].endswith("shared_space refuses 0")
+    assert "One line stands for pte_chain, objrmap, anonmm_copy, anon_vma_chain and cow_context; one for anon_vma, " \
+        "shared_space and shared_space_unique." in figures["fig-mremap-probes"].caption
 
 
 def test_mremap_leaves_out_what_was_not_tested(tmp_path):
     _, verdict = run("01-mremap", tmp_path, NOTEBOOKS, SHARED=0.0, POINTS=1)
-    assert set(by_id(verdict)) == {"mremap-index-stays", "mremap-pgoff", "mremap-common-case"}
+    assert set(by_id(verdict)) == {"mremap-index-stays", "mremap-pgoff", "mremap-common-case",
+                                   "mremap-unique-offsets"}
     assert "These parameters do not test: An address as index misses" in verdict.sentence
 
 
@@ -129,6 +137,8 @@ def test_your_trace_with_refusals_compressed_and_under_another_kernel(tmp_path, 
     path = tmp_path / "family.jsonl.gz"
     path.write_bytes(gzip.compress(FAMILY.read_bytes(), mtime=0))
     claims = told(path, monkeypatch)
-    assert claims["trace-every-mapping"]["measured"] == "5 designs, 40 mappings to 44"
-    assert "anon_vma_chain: line 13, mremap" in capsys.readouterr().out
+    assert claims["trace-every-mapping"]["measured"] == "11 designs, 40 mappings to 44"
+    said = capsys.readouterr().out
+    # two vmas of two anon_vmas; and one whose offsets would have met those of what was mapped beside it
+    assert "anon_vma_chain: line 13, mremap" in said and "shared_space_unique: line 13, mremap" in said
     told(path, monkeypatch, KERNEL="2.6.4", POINTS=3)

@@ -7,6 +7,7 @@ import pytest
 
 from rmapmodel.errors import InputError
 from rmapmodel.index import INDEXES, make_index
+from rmapmodel.index.prio_tree import PrioTree
 
 
 def reported(index, point):
@@ -126,12 +127,65 @@ def test_prio_tree_shape_of_a_worked_example():
     tree = make_index("prio_tree")
     for start, last in ((1, 2), (4, 6), (0, 7), (6, 6)):
         tree.insert((start, last), start, last)
-    shape = lambda node: node and ((node.start, node.last), shape(node.left), shape(node.right))
     assert shape(tree._root) == ((0, 7), ((1, 2), None, None), ((4, 6), None, ((6, 6), None, None)))
     assert list(tree) == [(0, 7), (1, 2), (4, 6), (6, 6)]
     search = tree.search(np.array([2, 6]))
     assert [entry for _, entry, _, _ in search] == [(0, 7), (1, 2), (4, 6), (6, 6)]
     assert search.nodes_touched(None).tolist() == [2, 3]
+
+
+def shape(node):
+    """(interval, left, right) of a tree node, or None."""
+    return node and ((node.start, node.last), shape(node.left), shape(node.right))
+
+
+@pytest.mark.parametrize("tree, bits, word", [(make_index("prio_tree", "i386"), 6, 32), (make_index("prio_tree"), 7, 64),
+                                              (PrioTree(), 7, 64)], ids=["i386", "x86_64", "default"])
+def test_prio_tree_splits_by_size_from_the_top_bit_of_a_word_when_the_radix_is_used_up(tree, bits, word):
+    """All start at page 0, the largest first: `bits` levels by radix, then one for each bit of the size, all of them left
+    while the bit is 0. The node at depth word + 1 is the first where two that come to it differ."""
+    for last in reversed(range(1 << bits)):
+        tree.insert(last, 0, last)
+    at, depth = tree._root, 0
+    while at.right is None:
+        at, depth = at.left, depth + 1
+    assert (depth, at.last) == (word + 1, (1 << bits) - word - 2)
+    assert at.right.last == at.last - 1  # size 11...101 has the bit set, the sizes with 0 there come later
+    found = reported(tree, 1)
+    assert sorted(found) == list(range(1, 1 << bits))
+
+
+def test_prio_tree_starts_with_one_index_bit_again_once_it_was_emptied():
+    """INIT_PRIO_TREE_ROOT in prio_tree_remove: index_bits 1, so bit 0 of the first page decides below the root."""
+    for tree in (make_index("prio_tree"), emptied()):
+        tree.insert("a", 0, 1)
+        tree.insert("b", 1, 1)
+        assert shape(tree._root) == ((0, 1), None, ((1, 1), None, None))
+
+
+def emptied():
+    tree = make_index("prio_tree")
+    tree.remove(tree.insert("gone", 100, 200))
+    return tree
+
+
+def test_prio_tree_visits_but_does_not_report_what_misses_the_point():
+    """(3,5) is left of the root and its heap index reaches page 2, so prio_tree_next goes there; it starts above 2."""
+    tree = make_index("prio_tree")
+    tree.insert("root", 0, 7)
+    tree.insert("above", 3, 5)
+    search = tree.search(np.array([2]))
+    assert [entry for _, entry, _, _ in search] == ["root"]
+    assert search.nodes_touched(None).tolist() == [2]
+
+
+def test_interval_tree_puts_an_entry_beside_another_only_where_both_start_alike():
+    """Insertion compares starts (mm/interval_tree.c): an entry that starts elsewhere goes behind its own equals."""
+    tree = make_index("interval_tree")
+    a, b = tree.insert("a", 0, 9), tree.insert("b", 5, 9)
+    tree.insert_after("c", 5, 9, a)
+    tree.insert_after("d", 0, 9, b)
+    assert list(tree) == ["a", "d", "b", "c"]
 
 
 def test_an_early_end_stops_the_count():

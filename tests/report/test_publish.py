@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import re
+import zlib
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -128,7 +129,22 @@ def test_every_strategy_of_the_contract_has_a_look_of_its_own():
     assert list(style.LOOKS) == STRATEGIES
     assert len({look.color for look in style.LOOKS.values()}) == len(STRATEGIES)
     assert len({look.marker for look in style.LOOKS.values()}) == len(STRATEGIES), "in grey, markers tell them apart"
-    assert style.look("of_my_own") not in style.LOOKS.values()
+
+
+def test_designs_from_outside_have_looks_of_their_own(monkeypatch):
+    outside = [f"design_{number}" for number in range(len(style.SPARE))]
+    monkeypatch.setattr("rmapmodel.strategies.STRATEGIES", dict.fromkeys([*STRATEGIES, *outside]))
+    looks = [*style.LOOKS.values(), *map(style.look, outside)]
+    assert len(set(looks)) == len({look.marker for look in looks}) == len({look.color for look in looks}) == len(looks)
+    assert looks[len(STRATEGIES):] == [style.look(name) for name in outside]
+
+
+def test_a_look_from_outside_depends_on_its_name_alone(monkeypatch):
+    monkeypatch.setattr("rmapmodel.strategies.STRATEGIES", {})
+    alone = style.look("of_my_own")
+    monkeypatch.setattr("rmapmodel.strategies.STRATEGIES", dict.fromkeys(STRATEGIES))
+    assert style.look("of_my_own") == alone
+    assert alone == style.SPARE[zlib.crc32(b"of_my_own") % len(style.SPARE)]
 
 
 # How the three kinds of colour blindness see linear RGB (Machado, Oliveira and Fernandes, 2009, severity 1).
@@ -154,13 +170,13 @@ def lab(rgb):
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_colours_can_be_told_apart(sight):
-    seen = {name: lab(SIGHT[sight] @ linear(look.color)) for name, look in style.LOOKS.items()}
+    seen = {name: lab(SIGHT[sight] @ linear(look.color)) for name, look in [*style.LOOKS.items(), *enumerate(style.SPARE)]}
     for one, two in itertools.combinations(seen, 2):
         assert np.linalg.norm(seen[one] - seen[two]) >= 15, (one, two)
 
 
 def test_colours_stand_out_from_white():
-    for name, look in style.LOOKS.items():
+    for name, look in [*style.LOOKS.items(), *enumerate(style.SPARE)]:
         assert 1.05 / ((TO_XYZ @ linear(look.color))[1] + .05) >= 3, name
 
 

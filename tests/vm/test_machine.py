@@ -120,11 +120,6 @@ def test_flags_keep_areas_apart(flag):
     assert len(same) == (2 if flag == "special" else 1)
 
 
-@pytest.mark.parametrize("kernel, apart", [("6.8", 2), ("6.7.5", 2), ("6.7.4", 1), ("6.6.17", 2), ("6.6.16", 1), ("6.1.99", 1)])
-def test_map_stack_is_a_flag_since_6_8_and_in_later_stable_kernels(kernel, apart):
-    assert len(vmas(S, anon(2), anon(2, at=A + 2 * P, flags=["stack"]), kernel=kernel)) == apart
-
-
 def test_file_areas_merge_when_offsets_continue():
     part = lambda at, offset, file="f": Mmap(1, A + at * P, 2 * P, "r--", ["private"], file, offset * P)
     assert vmas(S, part(0, 0), part(2, 2)) == [(0, 4, "r--")]
@@ -420,12 +415,3 @@ def test_memory_is_estimated_before_it_is_taken():
     forks = [S, anon(2000), Write(1, A, 2000 * P)] + [Fork(1, pid) for pid in range(2, 60)]
     with pytest.raises(InputError, match="--max-memory"):
         run(forks, "pte_chain", max_memory=2 << 20)
-
-
-def test_kernels():
-    from rmapmodel.vm.kernel import Kernel
-    assert Kernel.parse("6.18.44-fc-v669").version == (6, 18, 44)
-    assert Kernel.parse("9.1").newer_than_described and not Kernel.parse("7.0").newer_than_described
-    for bad in ("", "banana", "2.2", "2.3.99", "6", "6.x", "-1.2", "6.1.2.3 oops"):
-        with pytest.raises(InputError):
-            Kernel.parse(bad)
