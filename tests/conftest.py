@@ -7,7 +7,8 @@ import pytest
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 # Other examples every time, until it is stopped: HYPOTHESIS_PROFILE=nightly, for tests/strategies/test_lockstep.py.
-hypothesis.settings.register_profile("nightly", max_examples=1_000_000, stateful_step_count=100, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("nightly", max_examples=1_000_000, stateful_step_count=100, deadline=None,
+                                     print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 

@@ -6,6 +6,8 @@ from ..errors import InputError
 from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, ZERO
 from .vma import EXEC, GROWSDOWN, NONLINEAR, PAGE, READ, SHARED, ACCESS, WRITE
 
+NO_OFFSETS = "the design has no offsets left for it"
+
 STACK_GUARD_PAGES = 256
 """Pages between a stack and an accessible area below it (mm/mmap.c:stack_guard_gap)."""
 
@@ -28,7 +30,7 @@ def _access(machine, event, needs, is_write):
     while page < end:
         vma = mm.find(page)
         if vma is None:
-            page = _skip_absent(machine, mm, page, end, event) or _grow_stack(machine, mm, page)
+            page = _skip_absent(machine, mm, page, end, event) or _grow_stack(machine, mm, page, event)
             continue
         if not vma.flags & needs:
             what = "written" if is_write else "read"
@@ -44,12 +46,16 @@ def _access(machine, event, needs, is_write):
 def _skip_absent(machine, mm, page, end, event):
     for low, high, because in mm.absent.within(page, end):
         if low == page:
-            machine.refuse(type(event).__struct_config__.tag, "touches what a refused event would have mapped", because)
+            machine.refuse(_op(event), "touches what a refused event would have mapped", because)
             return high
     return None
 
 
-def _grow_stack(machine, mm, page):
+def _op(event):
+    return type(event).__struct_config__.tag
+
+
+def _grow_stack(machine, mm, page, event):
     # mm/mmap.c:expand_downwards, 6.1: the gap counts only towards an accessible area that is not itself growsdown
     at = mm.position(page)
     above = mm.vmas[at] if at < len(mm.vmas) else None
@@ -60,8 +66,9 @@ def _grow_stack(machine, mm, page):
             and page - below.end < STACK_GUARD_PAGES:
         raise InputError(f"the stack cannot grow to {page * PAGE:#x}: another mapping is too near", field="addr")
     if not machine.strategy.can_grow(above, above.start - page, downwards=True):
+        machine.refuse(_op(event), NO_OFFSETS)
         mm.absent.add(page, above.start, machine.line)
-        return page
+        return min(above.start, -(-(event.addr + event.len) // PAGE))
     prepare(machine, above)
     machine.merger.grow_stack(above, page)
     return page

@@ -11,9 +11,6 @@ from .vma import (ACCESS, ACCOUNT, DONTCOPY, DONTDUMP, GROWSDOWN, HUGEPAGE, LOCK
                   NORESERVE, PAGE, RAND_READ, READ, SEQ_READ, SHARED, SPECIAL, WIPEONFORK, WRITE, Vma, prot_bits)
 
 
-NO_OFFSETS = "the design has no offsets left for it"
-
-
 # -- addresses -----------------------------------------------------------------------------------------------------
 
 
@@ -143,7 +140,7 @@ def map_area(machine, mm, start, end, flags, file, offset):
 
 
 def _refuse_new(machine, mm, start, end, op):
-    machine.refuse(op, NO_OFFSETS)
+    machine.refuse(op, faults.NO_OFFSETS)
     mm.absent.add(start, end, machine.line)
 
 
@@ -536,7 +533,7 @@ def _resize(machine, mm, start, old_len, new_len, new):
         raise InputError("something is mapped where the mapping would grow", field="new_len")
     pgoff, anon_pgoff = vma.pgoff + vma.pages, vma.anon_pgoff + vma.pages
     if vma.may_hold_anon and not machine.strategy.can_grow(vma, new_len - old_len):
-        machine.refuse("mremap", NO_OFFSETS)
+        machine.refuse("mremap", faults.NO_OFFSETS)
         _leave_undone(machine, mm, start, old_len, new, new_len, moves=False)
         return
     area = Area(mm, end, start + new_len, vma.flags, vma.file, pgoff, anon_pgoff, grown=vma)
@@ -567,7 +564,7 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
         raise InputError("dontunmap of a special mapping is refused", field="flags")
     anon_pgoff = strategy.moved_offset(vma, start, start + old_len, new, new_len) if vma.may_hold_anon else new
     if anon_pgoff is None:
-        machine.refuse("mremap", NO_OFFSETS)
+        machine.refuse("mremap", faults.NO_OFFSETS)
         _leave_undone(machine, mm, start, old_len, new, new_len, moves=True, dontunmap=dontunmap)
         return
     pgoff = anon_pgoff if vma.is_anonymous else vma.pgoff + start - vma.start

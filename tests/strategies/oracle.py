@@ -8,8 +8,8 @@ from collections import namedtuple
 
 P = 4096
 Cell = namedtuple("Cell", "prot shared file off shows marks")
-"""What is mapped at a page: `file` a name or a number (a shared anonymous object) or None, its page `off` there, the page
-that remap_file_pages made it show, and those marks that decide what a page holds."""
+"""What is mapped at a page: `file` a name or a number (a shared anonymous object) or None, its page `off` there, the
+page that remap_file_pages made it show, and those marks that decide what a page holds."""
 
 ADVICE = {"dontfork": ("dontfork", True), "dofork": ("dontfork", False), "wipeonfork": ("wipeonfork", True),
           "keeponfork": ("wipeonfork", False)}
@@ -165,7 +165,8 @@ class Oracle:
         was = dict(self.spaces[event.pid].cells)
         space, pages = self.change(event, lambda cell: cell._replace(prot=event.prot))
         for page in pages:  # mprotect_fixup: what is locked and becomes writable is faulted in
-            if "locked" in was[page].marks and was[page].prot[1] != "w" and event.prot[1] == "w" and not was[page].shared:
+            old = was[page]
+            if "locked" in old.marks and old.prot[1] != "w" and event.prot[1] == "w" and not old.shared:
                 self.touch(space, page, True)
 
     def tail(self, space, last, start, pages):

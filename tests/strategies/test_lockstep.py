@@ -19,7 +19,7 @@ from rmapmodel.strategies import STRATEGIES, strategy
 from rmapmodel.vm.frames import ANON, FIRST, ZERO
 from rmapmodel.vm.kernel import Kernel
 from rmapmodel.vm.machine import Machine
-from rmapmodel.vm.vma import ACCOUNT, DONTCOPY, GROWSDOWN, LOCKED, NONLINEAR, SHARED, SPECIAL, WIPEONFORK, prot_text
+from rmapmodel.vm.vma import DONTCOPY, GROWSDOWN, LOCKED, NONLINEAR, SHARED, SPECIAL, WIPEONFORK, prot_text
 
 from tests.strategies.oracle import Oracle, Page, P
 
@@ -39,7 +39,8 @@ PROTS = ("rw-", "rw-", "rw-", "r--", "---", "r-x")
 FIXED = ["maymove", "fixed"]
 
 RULES, FIRED, HAPPENED, WRONG = set(), Counter(), Counter(), Counter()
-"""All rules; and over the whole run: rules that ran, kinds of event that succeeded, kinds that were impossible and had to be."""
+"""All rules; and over the whole run: rules that ran, kinds of event that succeeded, kinds that were impossible
+and had to be."""
 
 
 def op(**draws):
@@ -137,7 +138,7 @@ REFUSED_ADVICE = [("wipeonfork", lambda self, cell: not anonymous(self, cell)),
 
 
 class View:
-    """What the page tables of one machine hold: for each entry its space (by the oracle's number), page, value, contents."""
+    """What the page tables of one machine hold: of each entry its space, page, value, contents."""
 
     def __init__(self, machine, spaces):
         self.machine, self.ids = machine, {space.number: machine.processes[pid] for pid, space in spaces.items()}
@@ -155,15 +156,18 @@ class View:
         slots = -self.held[self.held < 0]
         self.identity[self.held < 0] = np.where(machine.swap.frame[slots], machine.swap.frame[slots], -slots)
         self.layout = tuple((number, tuple((vma.start, vma.end, vma.flags, vma.file and vma.file.number,
-                                            vma.file and vma.pgoff) for vma in mm.vmas)) for number, mm in self.ids.items())
+                                            vma.file and vma.pgoff) for vma in mm.vmas))
+                            for number, mm in self.ids.items())
         self.files = [(number, page + at, int(frames.mapcount[entries[at]]))
                       for number, file in sorted(machine.file_numbers.items())
-                      for page, entries in file.cache.spans(0, FAR) for at in np.flatnonzero(frames.mapcount[entries]).tolist()]
-        self.key = tuple(array.tobytes() for array in (self.space, self.page, self.held, self.stamp, self.anon, self.identity))
+                      for page, entries in file.cache.spans(0, FAR)
+                      for at in np.flatnonzero(frames.mapcount[entries]).tolist()]
+        self.columns = self.space, self.page, self.held, self.stamp, self.anon, self.identity
+        self.key = tuple(column.tobytes() for column in self.columns)
 
     def entries(self):
         """(space, page, page table entry, contents, whether anonymous, identity) of each entry."""
-        return zip(*(column.tolist() for column in (self.space, self.page, self.held, self.stamp, self.anon, self.identity)))
+        return zip(*(column.tolist() for column in self.columns))
 
 
 class Lockstep(RuleBasedStateMachine):
@@ -173,7 +177,7 @@ class Lockstep(RuleBasedStateMachine):
     set aside: it goes on with the events and must stay sound, and equal in the spaces that the refusal did not reach.
     """
 
-    @initialize(kernel=st.sampled_from(KERNELS))
+    @initialize(kernel=st.sampled_from(KERNELS + 4 * KERNELS[:3]))  # the newest more often: only they span vmas
     def start(self, kernel):
         note(f"kernel {kernel}")
         self.kernel = Kernel.parse(kernel)
@@ -210,8 +214,7 @@ class Lockstep(RuleBasedStateMachine):
             if name in self.machines:
                 assert refused or name not in apart, f"{name} does not refuse"
                 # or what an area could not grow by, as a stack, for want of offsets
-                assert not refused or name in apart or "offsets" in refused[0]["reason"] \
-                    or refused[0]["because"] == self.line, f"{name}: {refused}"
+                assert not refused or name in apart or "offsets" in refused[0]["reason"], f"{name}: {refused}"
             if refused:
                 self.set_aside(name, event)
         for reached in self.reached.values():
@@ -353,8 +356,9 @@ class Lockstep(RuleBasedStateMachine):
     @precondition(lambda self: len(self.main.spaces) > 2)
     @op(kind=st.sampled_from((ev.Exit, ev.Exec)))
     def end(self, data, kind):
-        self.happens(kind(self.pick(data, [pid for pid, space in sorted(self.main.spaces.items()) if kind is ev.Exit or space.cells]
-                                    or sorted(self.main.spaces))))
+        pids = sorted(self.main.spaces)
+        full = [pid for pid in pids if self.main.spaces[pid].cells]
+        self.happens(kind(self.pick(data, full if kind is ev.Exec and full else pids)))
 
     # -- mmap
 
@@ -398,6 +402,21 @@ class Lockstep(RuleBasedStateMachine):
     def mmap_stack(self, data):
         self.map(data, ["private", "anonymous", "stack"], prots=("rw-",))
 
+    @when(anonymous)
+    @op()
+    def mmap_between(self, data):
+        """Touched memory, a hole, touched memory; and then the hole is mapped."""
+        pid, space, start, pages = self.stretch(data, anonymous)
+        end, hole = start, self.pick(data, (1, 2))
+        while end in space.cells:
+            end += 1
+        anon = ["private", "anonymous"]
+        if any(page in space.cells for page in range(end, end + hole + 2)):
+            return self.happens(ev.Munmap(pid, end * P, hole * P))
+        self.happens(ev.Mmap(pid, (end + hole) * P, 2 * P, "rw-", anon))
+        self.happens(ev.Write(pid, (end + hole) * P, P))
+        self.happens(ev.Mmap(pid, end * P, hole * P, "rw-", anon))
+
     @when(anything)
     @op(kind=st.sampled_from((["private", "anonymous"], ["shared", "anonymous"], ["private"], ["shared"])))
     def mmap_fixed(self, data, kind):
@@ -413,7 +432,8 @@ class Lockstep(RuleBasedStateMachine):
                     continue
                 low = space.cells[below] if below is not None else None
                 for to in range(page - 4, page):
-                    if below is None or to > below and (low.prot == "---" or "growsdown" in low.marks or to - below > GAP):
+                    if below is None or to > below and (
+                            low.prot == "---" or "growsdown" in low.marks or to - below > GAP):
                         yield pid, to
 
     @op(kind=st.sampled_from((ev.Read, ev.Write)))
@@ -482,8 +502,9 @@ class Lockstep(RuleBasedStateMachine):
     @op()
     def madvise_pages(self, data):
         for advice in self.spread(data, [advice for advice, want in PAGE_ADVICE.items()
-                                         if any(want(self, cell) for cell in self.cells())], 2):
-            self.advise(data, PAGE_ADVICE[advice], advice)
+                                         if any(want(self, cell) for cell in self.cells())], 4):
+            if any(PAGE_ADVICE[advice](self, cell) for cell in self.cells()):
+                self.advise(data, PAGE_ADVICE[advice], advice)
 
     def is_nonlinear(self, pid, start, pages):
         machine = next(iter(self.machines.values()))
@@ -499,7 +520,8 @@ class Lockstep(RuleBasedStateMachine):
         for pid, space in sorted(self.main.spaces.items()):
             for page, cell in sorted(space.cells.items()):
                 if page + 1 not in space.cells and page + 1 < BASE + WINDOW and growable(self, cell):
-                    yield pid, max(machine.processes[pid].find(page).start for machine in self.machines.values()), page + 1
+                    starts = [machine.processes[pid].find(page).start for machine in self.machines.values()]
+                    yield pid, max(starts), page + 1
 
     @precondition(lambda self: any(self.growable_ends()))
     @op(flags=st.sampled_from(([], ["maymove"])))
@@ -637,7 +659,8 @@ class Lockstep(RuleBasedStateMachine):
                 between = any(page in space.cells for page in range(min(old, new), max(old, new + 1)))
                 if new > old and not between and not self.near_stack(space, new):
                     yield pid, new
-                elif new < old and (not self.kernel.since(6, 1) or any(page in space.cells for page in range(new, old))):
+                elif new < old and (not self.kernel.since(6, 1)
+                                    or any(page in space.cells for page in range(new, old))):
                     yield pid, new
 
     @staticmethod
@@ -648,10 +671,14 @@ class Lockstep(RuleBasedStateMachine):
     @precondition(lambda self: any(self.breaks()))
     @op(part=st.sampled_from((0, 0, 100)))
     def brk(self, data, part):
-        pid, page = self.pick(data, list(self.breaks()))
-        was = self.main.spaces[pid].brk
-        self.happens(ev.Brk(pid, page * P - (part if page > BRK else 0)))
-        HAPPENED["brk starts" if was is None else "brk grows" if page * P > was else "brk shrinks"] += 1
+        for _ in range(4):
+            places = list(self.breaks())
+            if not places:
+                return
+            pid, page = self.pick(data, places)
+            was = self.main.spaces[pid].brk
+            self.happens(ev.Brk(pid, page * P - (part if page > BRK else 0)))
+            HAPPENED["brk starts" if was is None else "brk grows" if page * P > was else "brk shrinks"] += 1
 
     # -- touches
 
@@ -720,7 +747,8 @@ class Lockstep(RuleBasedStateMachine):
         for pid, space in sorted(self.main.spaces.items()):
             gap = next(page for page in range(BASE, BASE + 2 * WINDOW)
                        if page not in space.cells and page - 1 not in space.cells)
-            yield from (("dead", ev.Exit(dead)), ("dead", ev.Fork(dead, dead + 1)), ("dead", ev.Write(dead, BASE * P, P)),
+            yield from (("dead", ev.Exit(dead)), ("dead", ev.Fork(dead, dead + 1)),
+                        ("dead", ev.Write(dead, BASE * P, P)),
                         ("lives", ev.Fork(pid, pid)), ("lives", ev.Vfork(pid, pid)), ("lives", ev.Spawn(pid)),
                         ("length 0", ev.Munmap(pid, BASE * P, 0)), ("unaligned", ev.Munmap(pid, BASE * P + 1, P)),
                         ("length 0", ev.Mmap(pid, gap * P, 0, "rw-", ["private", "anonymous"])),
@@ -820,8 +848,10 @@ class Lockstep(RuleBasedStateMachine):
                     where, wanted = f"{name}: page {page} of process {pid}", space.cells.get(page)
                     assert wanted is not None, f"{where} is mapped"
                     mapped = objects.setdefault(file.number, wanted.file) if file and file.shmem else file and file.name
-                    here = (prot_text(vma.flags), bool(vma.flags & SHARED), mapped, vma.pgoff + page - vma.start if file else 0)
-                    assert here == wanted[:4] and marks == wanted.marks, f"{where} is {here}, {set(marks)}, not {wanted}"
+                    off = vma.pgoff + page - vma.start if file else 0
+                    here = (prot_text(vma.flags), bool(vma.flags & SHARED), mapped, off)
+                    assert (*here, marks) == (*wanted[:4], wanted.marks), \
+                        f"{where} is {here}, {set(marks)}, not {wanted}"
             assert found == set(space.cells), f"{name}: process {pid} lacks pages {sorted(space.cells.keys() - found)}"
 
     @invariant()
@@ -894,7 +924,8 @@ class Lockstep(RuleBasedStateMachine):
             for name, view in views[1:]:
                 first, ledger = views[0][1], view.machine.ledger
                 assert (view.layout, view.key, view.files) == (first.layout, first.key, first.files), name
-                assert ledger.alive() == first.machine.ledger.alive() and ledger.copies == first.machine.ledger.copies, name
+                assert ledger.alive() == first.machine.ledger.alive(), name
+                assert ledger.copies == first.machine.ledger.copies, name
 
     def teardown(self):
         """All processes end, and nothing is left but the page cache of named files."""
@@ -907,7 +938,8 @@ class Lockstep(RuleBasedStateMachine):
         for name, machine in self.everyone():
             assert not any(machine.ledger.alive().values()), f"{name} leaves {machine.ledger.alive()}"
             assert not machine.swap.alive and not machine.mappings and not machine.mms, name
-            cached = sum(int(np.count_nonzero(leaf)) for file in machine.files.values() for leaf in file.cache.leaves.values())
+            cached = sum(int(np.count_nonzero(leaf))
+                         for file in machine.files.values() for leaf in file.cache.leaves.values())
             assert machine.frames.alive == cached and not machine.frames.mapcount.any(), f"{name} leaves frames"
 
 
@@ -915,14 +947,16 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 NIGHTLY = settings.get_current_profile_name() == "nightly"
 MUST_HAPPEN = {event.__struct_config__.tag for event in ev.EVENTS} | {
     *ev.ADVICE_VMA, *ev.ADVICE_PAGES, "brk starts", "brk grows", "brk shrinks", "stack grows", "refused"}
-MUST_BE_WRONG = {"dead", "lives", "length 0", "unaligned", "beyond", "hole", "untouchable", "unwritable", "break", "taken",
-                 "no room", "new length 0", "may not move", "overlap", "unequal dontunmap", "several", "private duplicate",
-                 "private remap", "special grows", "special dontunmap", "beyond its end", *(advice for advice, _ in REFUSED_ADVICE)}
+MUST_BE_WRONG = {"dead", "lives", "length 0", "unaligned", "beyond", "hole", "untouchable", "taken", "no room",
+                 "new length 0", "may not move", "overlap", "unequal dontunmap", "several", "private duplicate",
+                 "private remap"}
+"""What can be tried in almost any state; the other kinds come up when their memory is mapped."""
 
 
 def test_all_designs_and_indexes_agree_in_lockstep():
-    size = {} if NIGHTLY else {"max_examples": 90, "stateful_step_count": 60}
-    run_state_machine_as_test(Lockstep, settings=settings(suppress_health_check=list(HealthCheck), report_multiple_bugs=False, phases=PHASES, **size))
+    size = {} if NIGHTLY else {"max_examples": 110, "stateful_step_count": 60}
+    run_state_machine_as_test(Lockstep, settings=settings(
+        suppress_health_check=list(HealthCheck), report_multiple_bugs=False, phases=PHASES, **size))
     never = RULES - set(FIRED)
     assert not never, f"rules that never fired: {', '.join(sorted(never))}"
     missing = MUST_HAPPEN - set(HAPPENED)

@@ -51,7 +51,8 @@ def test_free_leaves_a_page_alone_that_others_have_on_swap():
 
 def test_remove_of_a_nonlinear_mapping_is_refused():
     """mm/madvise.c:madvise_remove, 2.6.16 to 3.19: EINVAL for VM_LOCKED and VM_NONLINEAR."""
-    events = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ["shared"], "f", 0), RemapFilePages(1, A, P, 1), Madvise(1, A, P, "remove")]
+    events = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ["shared"], "f", 0), RemapFilePages(1, A, P, 1),
+              Madvise(1, A, P, "remove")]
     run(events, kernel="4.0")
     with pytest.raises(InputError):
         run(events, kernel="3.10")
