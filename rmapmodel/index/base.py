@@ -17,8 +17,8 @@ class Search:
     """One search for each of an ascending array of points, all at the same time.
 
     Iterating yields (position, entry, low, high) in the order of the structure: `entry` overlaps points[low:high] and is
-    the position-th entry of all. Whoever iterates stops the search for a point by writing a position into `ended`,
-    which holds -1 until then.
+    the position-th entry of all (a prio_tree says 0: it counts what it touches itself). Whoever iterates stops the
+    search for a point by writing the position into `ended`, which holds -1 until then.
     """
 
     def __init__(self, index, points):

@@ -139,11 +139,12 @@ def shape(node):
     return node and ((node.start, node.last), shape(node.left), shape(node.right))
 
 
-@pytest.mark.parametrize("tree, bits, word", [(make_index("prio_tree", "i386"), 6, 32), (make_index("prio_tree"), 7, 64),
-                                              (PrioTree(), 7, 64)], ids=["i386", "x86_64", "default"])
+@pytest.mark.parametrize("tree, bits, word", [
+    (make_index("prio_tree", "i386"), 6, 32), (make_index("prio_tree"), 7, 64), (PrioTree(), 7, 64)],
+    ids=["i386", "x86_64", "default"])
 def test_prio_tree_splits_by_size_from_the_top_bit_of_a_word_when_the_radix_is_used_up(tree, bits, word):
-    """All start at page 0, the largest first: `bits` levels by radix, then one for each bit of the size, all of them left
-    while the bit is 0. The node at depth word + 1 is the first where two that come to it differ."""
+    """All start at page 0, the largest first: `bits` levels by radix, then one for each bit of the size, all of them
+    left while the bit is 0. The node at depth word + 1 is the first where two that come to it differ."""
     for last in reversed(range(1 << bits)):
         tree.insert(last, 0, last)
     at, depth = tree._root, 0
@@ -199,6 +200,178 @@ def test_an_early_end_stops_the_count():
     assert search.nodes_touched(None).tolist() == [1]
 
 
+def test_list_inserts_at_the_tail_unless_told_otherwise():
+    rows = make_index("list")
+    a, b = rows.insert("a", 0, 9), rows.insert("b", 0, 9)
+    rows.insert("c", 3, 4, head=True)
+    rows.insert("d", 5, 5)
+    assert list(rows) == ["c", "a", "b", "d"]
+    rows.remove(b)
+    rows.insert_before("e", 0, 9, a)
+    assert list(rows) == ["c", "e", "a", "d"]
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_an_empty_index_reports_nothing_and_touches_nothing(name):
+    used = make_index(name)
+    used.remove(used.insert("gone", 3, 9))
+    for index in (make_index(name), used):
+        search = index.search(np.array([0, 5]))
+        assert list(search) == [] and list(index) == [] and len(index) == 0
+        assert index.overlaps(np.array([0, 5])).tolist() == [0, 0]
+        assert np.broadcast_to(search.nodes_touched(np.zeros(2, np.int64)), 2).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_search_has_ended_for_no_point_at_first(name):
+    assert make_index(name).search(np.array([0, 5])).ended.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("name, positions", [("list", [0, 2]), ("interval_tree", [1, 2]), ("prio_tree", [0, 0])])
+def test_positions_count_all_entries_in_search_order_but_not_in_a_prio_tree(name, positions):
+    index = make_index(name)
+    for entry, start, last in (("a", 5, 9), ("b", 0, 2), ("c", 5, 6)):
+        index.insert(entry, start, last)
+    assert [(position, entry) for position, entry, _, _ in index.search(np.array([5]))] == [*zip(positions, "ac")]
+
+
+def test_interval_tree_knows_no_before():
+    """vma_interval_tree_insert_after is all there is (mm/interval_tree.c): a copy goes behind its original."""
+    tree = make_index("interval_tree")
+    a = tree.insert("a", 5, 9)
+    tree.insert("b", 5, 9)
+    tree.insert_before("c", 5, 9, a)
+    assert list(tree) == ["a", "c", "b"]
+
+
+def test_prio_tree_touches_each_member_of_a_vm_set():
+    """vma_prio_tree_next goes from the tree node through its vm_set: three equal intervals are three nodes."""
+    tree = make_index("prio_tree")
+    for entry in "abc":
+        tree.insert(entry, 4, 7)
+    search = tree.search(np.array([3, 5, 8]))
+    assert [row for row in search] == [(0, entry, 1, 2) for entry in "abc"]
+    assert search.nodes_touched(None).tolist() == [1, 3, 0]  # page 3 is below the root's interval, 8 above its heap
+
+
+def test_an_early_end_stops_the_count_for_its_point_alone():
+    """The other point goes on: over a vm_set of three, and over three tree nodes one below the other."""
+    for intervals in (((4, 7), (4, 7), (4, 7)), ((0, 7), (1, 6), (2, 5))):
+        tree = make_index("prio_tree")
+        for start, last in intervals:
+            tree.insert((start, last), start, last)
+        search = tree.search(np.array([4, 5]))
+        for _, entry, _, _ in search:
+            search.ended[0] = 0
+        assert search.nodes_touched(None).tolist() == [1, 3]
+
+
+def test_prio_tree_beside_an_interval_that_differs_is_a_plain_insertion():
+    """vma_prio_tree_add is for equal intervals only. (5,7) ends as (4,7) does and starts above it, so it stays below
+    the root; above (4,6), which is carried down: bit 2 of 4 and 5 is right of the root, bit 1 of 4 left of (5,7)."""
+    tree = make_index("prio_tree")
+    a = tree.insert("a", 4, 7)
+    tree.insert_after("b", 4, 6, a)
+    tree.insert_after("c", 5, 7, a)
+    assert shape(tree._root) == ((4, 7), None, ((5, 7), ((4, 6), None, None), None))
+    assert len(tree) == 3 and reported(tree, 6) == ["a", "c", "b"]
+
+
+def tree_of(*intervals, word=64):
+    tree = PrioTree(word)
+    for start, last in intervals:
+        tree.insert((start, last), start, last)
+        well_formed(tree)
+    return tree
+
+
+def test_prio_tree_expands_by_one_bit():
+    """prio_tree_expand: the old tree becomes the left child as it is; then bit 1 decides below the root."""
+    assert shape(tree_of((0, 1), (1, 1), (2, 3), (2, 2))._root) == (
+        (2, 3), ((0, 1), None, ((1, 1), None, None)), ((2, 2), None, None))
+
+
+def test_prio_tree_expands_by_two_bits():
+    """For the second bit the root is taken out, its larger child (1,1) takes its place, the rest hangs left of it."""
+    assert shape(tree_of((0, 1), (0, 0), (1, 1), (4, 7), (5, 5))._root) == (
+        (4, 7), ((0, 1), ((1, 1), ((0, 0), None, None), None), None), ((5, 5), None, None))
+
+
+def test_prio_tree_expands_by_more_bits_than_it_has_nodes():
+    """Each further bit takes another root out, in a chain to the left; the tree is used up before the bits are, which
+    still come to four: bit 3 decides below the root."""
+    assert shape(tree_of((0, 1), (1, 1), (0, 15), (8, 9))._root) == (
+        (0, 15), ((0, 1), ((1, 1), None, None), None), ((8, 9), None, None))
+
+
+def test_prio_tree_starts_with_the_bits_that_its_first_interval_needs():
+    """200 needs eight bits, so bit 7 decides below the root: 150 right, 20 left."""
+    assert shape(tree_of((100, 200), (150, 160), (20, 30))._root) == (
+        (100, 200), ((20, 30), None, None), ((150, 160), None, None))
+
+
+def test_prio_tree_splits_by_size_and_not_by_the_last_page():
+    """Words of four bits, all start at page 6 = 0110: left, right, right, left by radix to (6,11); then by size, four
+    bits again: 4 = 0100 left, of (6,10) 3 = 0011 left, of (6,9) 2 = 0010 right, 1 and 0 left."""
+    by_size = ((6, 10), ((6, 9), ((6, 7), ((6, 6), None, None), None), ((6, 8), None, None)), None)
+    by_radix = ((6, 14), None, ((6, 13), None, ((6, 12), ((6, 11), by_size, None), None)))
+    assert shape(tree_of(*((6, last) for last in range(15, 5, -1)), word=4)._root) == ((6, 15), by_radix, None)
+
+
 def test_unknown_index():
     with pytest.raises(InputError, match="hash"):
         make_index("hash")
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_an_empty_index_is_searched_in_vain(name):
+    index = make_index(name)
+    for _ in range(2):
+        assert len(index) == 0 and list(index) == [] and reported(index, 0) == []
+        assert index.overlaps(np.array([0, 5])).tolist() == [0, 0]
+        index.remove(index.insert("gone", 0, 5))
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_search_begins_with_no_point_ended(name):
+    index = make_index(name)
+    index.insert("a", 0, 9)
+    assert index.search(np.array([1, 2, 3])).ended.tolist() == [-1, -1, -1]
+
+
+def test_a_list_takes_new_entries_at_its_tail_and_tells_their_places():
+    rows = make_index("list")
+    for entry in "abc":
+        rows.insert(entry, 0, 9)
+    assert list(rows) == ["a", "b", "c"]
+    rows.insert("far", 20, 29)
+    rows.insert("d", 5, 9)
+    assert [(position, entry) for position, entry, _, _ in rows.search(np.array([6]))] \
+        == [(0, "a"), (1, "b"), (2, "c"), (4, "d")]
+    assert rows.nodes_of(np.array([1, 5])).tolist() == [1, 5]
+
+
+def test_interval_tree_takes_a_copy_beside_its_original_or_as_a_newcomer():
+    tree = make_index("interval_tree")
+    a = tree.insert("a", 5, 9)
+    tree.insert("b", 5, 9)
+    tree.insert_before("before", 5, 9, a)  # a tree knows only behind
+    assert list(tree) == ["a", "before", "b"]
+    tree.insert_after("elsewhere", 3, 9, a)
+    tree.insert_after("shorter", 5, 6, a)  # the start alone decides
+    assert list(tree) == ["elsewhere", "a", "shorter", "before", "b"]
+    assert [(position, entry) for position, entry, _, _ in tree.search(np.array([8]))] \
+        == [(0, "elsewhere"), (1, "a"), (3, "before"), (4, "b")]
+
+
+def test_searches_see_every_change():
+    """The views kept between searches go with each change."""
+    for name in INDEXES:
+        index, point = make_index(name), np.array([5])
+        nodes = [index.insert(entry, 4, 6) for entry in "ab"]
+        for change in (lambda: index.move(nodes[0], 8, 9), lambda: index.insert("c", 5, 5),
+                       lambda: index.insert_after("d", 4, 6, nodes[1]), lambda: index.remove(nodes[1])):
+            before = reported(index, 5), index.overlaps(point)[0], len(index)
+            change()
+            assert (reported(index, 5), index.overlaps(point)[0], len(index)) != before
+            assert index.overlaps(point)[0] == len(reported(index, 5))

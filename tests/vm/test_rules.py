@@ -426,11 +426,11 @@ def test_the_break_stays_in_user_memory_above_its_start():
     assert machine(S, Brk(1, A), Brk(1, A + 3 * P), Brk(1, A + 7)).processes[1].brk == (A, A + 7)
 
 
-def test_the_break_never_joins_what_lies_below_its_start_before_6_1():
-    """mm/mmap.c:sys_brk looks for a vma to grow above start_brk; from 6.1 by the old break alone."""
-    below = (S, anon(0, 2), Brk(1, A + 2 * P), Brk(1, A + 4 * P))
-    assert vmas(*below) == [(0, 2), (2, 2)]
-    assert vmas(*below[:1], anon(5, 2), Brk(1, A + 2 * P), Brk(1, A + 4 * P), kernel="6.0") == [(2, 2), (5, 2)]
+def test_the_break_no_longer_joins_what_lies_below_its_start_from_6_1():
+    """mm/mmap.c:sys_brk of 6.1 looks for the vma to grow above start_brk; vma_merge of 6.0 takes any that fits."""
+    events = (S, anon(0, 2), Brk(1, A + 2 * P), Brk(1, A + 4 * P))
+    assert vmas(*events, kernel="6.0") == [(0, 4)]
+    assert vmas(*events, kernel="6.1") == [(0, 2), (2, 2)]
 
 
 # -- merging and splitting
@@ -473,8 +473,9 @@ def test_munmap_and_mprotect_keep_pages_and_offsets_of_file_areas():
 
 
 def test_what_a_refused_event_would_have_mapped_moves_on_with_later_calls():
-    """anon_vma_chain keeps the two touched areas apart, so the first move is refused; the second moves what is not there."""
-    apart = (S, anon(0, 2), anon(20, 2), write(0, 1), write(20, 1), remap(20, 2, 2), remap(0, 4, 100), remap(100, 4, 200))
+    """anon_vma_chain keeps the touched areas apart: the first move is refused, the second moves what is not there."""
+    apart = (S, anon(0, 2), anon(20, 2), write(0, 1), write(20, 1), remap(20, 2, 2),
+             remap(0, 4, 100), remap(100, 4, 200))
     told = lambda *more: [(each["op"], each["because"]) for each in machine(*apart, *more, kernel="6.16").refused]
     assert told() == [("mremap", None), ("mremap", 7)]
     assert told(write(200, 4)) == [("mremap", None), ("mremap", 7), ("write", 8)]  # line 8 would have put it there
@@ -510,14 +511,16 @@ def test_nonlinear_pages_are_forgotten_with_their_area_and_copied_by_fork_and_mo
 def test_a_hole_punched_in_a_file_takes_its_pages_from_every_mapping():
     maps = (S, file(0, 4), file(100, 4, page=2), Fork(1, 2), read(0, 4), read(100, 4), Read(2, A, 4 * P))
     model = machine(*maps, advise(2, 1, "remove"))
-    assert model.runs(model.processes[1]) == [[A // P, 2, 2], [A // P + 3, 1, 3], [A // P + 101, 1, 3], [A // P + 102, 2, 1]]
+    assert model.runs(model.processes[1]) == [
+        [A // P, 2, 2], [A // P + 3, 1, 3], [A // P + 101, 1, 3], [A // P + 102, 2, 1]]
     assert model.frames.alive == 5
 
 
 def test_reclaim_of_a_range_or_a_process_walks_just_that():
     events = (S, anon(), write(0, 8), Spawn(2), anon(0, 4, pid=2), Write(2, A, 4 * P))
     walked = lambda last: run([*events, last]).result()["reclaim"]["pages"]
-    assert [walked(last) for last in (Reclaim(), Reclaim(1), Reclaim(2), Reclaim(1, A + P, 3 * P), Reclaim(1, A + 10, P))] == [
+    lasts = (Reclaim(), Reclaim(1), Reclaim(2), Reclaim(1, A + P, 3 * P), Reclaim(1, A + 10, P))
+    assert [walked(last) for last in lasts] == [
         12, 8, 4, 3, 2]
     impossible("len", *events, Reclaim(1, (1 << 47) - P, P))
     impossible("pid", *events, Swapout(3))

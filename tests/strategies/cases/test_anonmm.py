@@ -224,9 +224,9 @@ def test_copy_on_write_by_the_last_owner():
         before    1  10[a]   2  10[A]   3  10[A]        list 1 2 3; a@1 A@2
         after                           3  10[A]        list (1) (2) 3
 
-    Before, the walk for A passes the dead 2 and finds it in 3: 2 visits, 1 pte. 3 writes A as its last owner and keeps it:
-    A turns to 3's anonmm (page_turn_rmap, anobjrmap 4/6, 20 March 2003), its index stays; 2's goes with its last page, 1's
-    stays as the head of 3's: two. The walk begins with 3: 1 visit.
+    Before, the walk for A passes the dead 2 and finds it in 3: 2 visits, 1 pte. 3 writes A as its last owner and keeps
+    it: A turns to 3's anonmm (page_turn_rmap, anobjrmap 4/6, 20 March 2003), its index stays; 2's goes with its last
+    page, 1's stays as the head of 3's: two. The walk begins with 3: 1 visit.
     """
     events = [Spawn(1), *area(10, 1), Fork(1, 2), write(2, 10), Fork(2, 3), Exit(1), Exit(2)]
     before = after(events)

@@ -243,7 +243,7 @@ ANONMMS = {(1, 2): 2, (1, 3): 2, (2, 3): 3, (1,): 1, (2,): 2, (3,): 2, (): 0}
 """Anonmms when these live: their own, and 1's as long as any lives (a and b point to it)."""
 
 VISITS = {(1, 2): (2, 2, 4), (1, 3): (2, 2, 4), (2, 3): (3, 3, 4), (1,): (1, 1, 1), (2,): (2, 2, 2), (3,): (2, 2, 2)}
-"""Of b: 1 at 11, and 30 in vain if more is wanted; 2 and 3 at 11 in vain and at 30; 1 is passed without a pte if dead."""
+"""Of b: 1 at 11, and 30 in vain if more is wanted; 2 and 3 at 11 in vain and at 30; a dead 1 is passed, no pte."""
 
 
 @pytest.mark.parametrize("order", list(permutations((1, 2, 3))), ids=str)

@@ -261,13 +261,14 @@ def test_4096_processes_and_no_more():
 def test_a_stack_grows_only_into_offsets_that_nobody_holds():
     """
         before   1  X-2[m n]  X[s]         the two pages below the stack move to Y, and keep their offsets
-        after    1  X[s]  Y@X-2[m n]       the stack's page X - 1 would need offset X - 1: refused, and what follows from it
+        after    1  X[s]  Y@X-2[m n]       the stack's page X - 1 would need offset X - 1: refused, and what follows
 
     A second stack at A has nothing below it, and grows.
     """
     stack = ["private", "anonymous", "growsdown"]
-    c = unique([Spawn(1), Mmap(1, X * P, P, "rw-", stack), mmap(1, X - 2, 2), write(1, X - 2, 2), mremap(1, X - 2, 2, Y),
-                write(1, X - 1), Mmap(1, A * P, P, "rw-", stack), write(1, A - 1), write(1, X - 1)])
+    c = unique([Spawn(1), Mmap(1, X * P, P, "rw-", stack), mmap(1, X - 2, 2), write(1, X - 2, 2),
+                mremap(1, X - 2, 2, Y), write(1, X - 1),
+                Mmap(1, A * P, P, "rw-", stack), write(1, A - 1), write(1, X - 1)])
     assert [(refused["line"], refused["op"], refused["because"]) for refused in c.machine.refused] \
         == [(6, "write", None), (9, "write", 6)]
     assert c.vmas(1) == [(A - 1, A + 1), (X, X + 1), (Y, Y + 2)]

@@ -1,0 +1,280 @@
+"""Single rules of the designs that no worked case turns on: every part of a walk's cost, memory, refusals, odd histories."""
+
+import numpy as np
+import pytest
+
+from rmapmodel.errors import InputError
+from rmapmodel.events import (Exit, Fork, Madvise, Mmap, Mremap, Munmap, Read, Reclaim, RemapFilePages, Spawn, Swapout,
+                              Write)
+from rmapmodel.strategies import strategy as named
+from tests.traces import run
+
+P = 4096
+A, B, C, D = 0x100000, 0x200000, 0x300000, 0x400000
+ANON, FIXED = ["private", "anonymous"], ["maymove", "fixed"]
+FAMILY = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ANON), Write(1, A, 2 * P), Fork(1, 2)]
+FILE = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ["shared"], "f", 0), Read(1, A, 2 * P), Fork(1, 2), Read(2, A, 2 * P)]
+SCATTERED = [Spawn(1), Mmap(1, A, 4 * P, "rw-", ["shared"], "f", 0), Read(1, A, 4 * P), RemapFilePages(1, A, 2 * P, 2)]
+
+
+def after(events, strategy, **options):
+    return run(events, strategy, after=lambda machine, count: machine.check(), **options).machine
+
+
+def walk(machine, pid, addr, log=None):
+    return machine.strategy.walk(np.array([machine.mm_of(pid).table.at(addr // P)], np.int32), log)
+
+
+def parts(machine, pid, addr):
+    """(examined, candidates, nodes, ptes, locks, page table locks, cache lines) of the walk for one page."""
+    found = walk(machine, pid, addr)
+    return tuple(int(getattr(found, part)[0]) for part in found.PARTS)
+
+
+# -- every part of the cost of a walk. x86_64, 7.0: 2 lines of a vma, an anon_vma, an address_space, 3 of an mm_struct, 1
+# -- of any other (cost/cache_lines.csv); the page's own line is the 1 that each sum begins with
+
+
+@pytest.mark.parametrize("strategy, expected", [
+    # 1 has two present ptes, 2 the page as its first: 3 passed of 4; 2 areas, 2 mms with a lock each
+    ("page_table_scan", (3, 4, 2, 3, 2, 2, 1 + 2 * 2 + 2 * 3)),
+    # one element with two ptes; for each the struct page of its page table
+    ("pte_chain", (2, 2, 1, 2, 1, 2, 1 + 1 + 2)), ("objrmap", (2, 2, 1, 2, 1, 2, 1 + 1 + 2)),
+    ("anonmm", (2, 2, 2, 2, 1, 2, 1 + 2)), ("anonmm_copy", (2, 2, 2, 2, 1, 2, 1 + 2)),
+    ("anonmm_remap", (2, 2, 2, 2, 1, 2, 1 + 2)),
+    # the object, and each vma of its list; of the tree node and its vm_set
+    ("anon_vma", (2, 2, 2, 2, 1, 2, 1 + 2 + 2 * 2)), ("shared_space", (2, 2, 2, 2, 1, 2, 1 + 2 + 2 * 2)),
+    ("shared_space_unique", (2, 2, 2, 2, 1, 2, 1 + 2 + 2 * 2)),
+    # a balanced tree of two: two levels down to the first, one for the second; AVCs, then the vmas
+    ("anon_vma_chain", (2, 2, 3, 2, 1, 2, 1 + 2 + 3 + 2 * 2)),
+    # two contexts, a vma in each; under RCU
+    ("cow_context", (2, 2, 2, 2, 0, 2, 1 + 2 + 2 * 2)),
+])
+def test_every_part_of_a_walk_for_a_page_of_parent_and_child(strategy, expected):
+    assert parts(after(FAMILY, strategy), 1, A) == expected
+
+
+@pytest.mark.parametrize("strategy, expected", [
+    ("page_table_scan", (3, 4, 2, 3, 2, 2, 1 + 2 * 2 + 2 * 3)), ("pte_chain", (2, 2, 1, 2, 1, 2, 1 + 1 + 2)),
+    ("objrmap", (2, 2, 2, 2, 1, 2, 1 + 2 + 2 * 2)), ("anonmm", (2, 2, 2, 2, 1, 2, 1 + 2 + 2 * 2)),
+    ("anon_vma", (2, 2, 2, 2, 1, 2, 1 + 2 + 2 * 2)), ("anon_vma_chain", (2, 2, 3, 2, 1, 2, 1 + 2 + 3 * 2)),
+    ("cow_context", (2, 2, 3, 2, 1, 2, 1 + 2 + 3 * 2)),
+])
+def test_every_part_of_a_walk_for_a_page_of_a_file(strategy, expected):
+    assert parts(after(FILE, strategy), 1, A) == expected
+
+
+def test_one_vma_that_is_all_there_is():
+    """The short way of the shared search: one place, one of everything."""
+    alone = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ANON), Write(1, A, 2 * P)]
+    assert parts(after(alone, "anon_vma"), 1, A) == (1, 1, 1, 1, 1, 1, 1 + 2 + 2)
+    assert parts(after(alone, "shared_space"), 1, A + P) == (1, 1, 1, 1, 1, 1, 1 + 2 + 2)
+    for name in ("anon_vma", "objrmap"):
+        machine = after([Spawn(1), Mmap(1, A, P, "rw-", ["shared"], "f", 0), Read(1, A, P)], name)
+        assert parts(machine, 1, A) == (1, 1, 1, 1, 1, 1, 1 + 2 + 2)
+
+
+def test_every_part_of_a_sweep_for_a_page_mapped_out_of_place():
+    """2.6.20: 3 lines of a vma. No linear vma; one cluster of four present ptes, under one page table lock."""
+    machine = after(SCATTERED, "anon_vma", kernel="2.6.20")
+    assert parts(machine, 1, A) == (1, 1, 1, 4, 1, 1, 1 + 2 + 3)
+    # a linear vma of process 2 first; then the cluster
+    machine = after([*SCATTERED, Spawn(2), Mmap(2, B, 4 * P, "rw-", ["shared"], "f", 0), Read(2, B, 4 * P)], "anon_vma",
+                    kernel="2.6.20")
+    assert parts(machine, 1, A) == (2, 2, 2, 1 + 4, 1, 1 + 1, 1 + 2 + 3 + 3)
+
+
+def test_every_part_of_anonmms_walk_for_a_page_mapped_out_of_place():
+    """One vma, two addresses in it, one element of the chain."""
+    machine = after(SCATTERED, "anonmm", kernel="2.6.20")
+    assert parts(machine, 1, A) == (1, 1, 1, 2, 1, 2, 1 + 2 + 1 + 3)
+    taken = walk(machine, 1, A).taken
+    assert taken == [("i_mmap", "exclusive", machine.file("f").number, 1, 1)]
+
+
+def test_a_record_costs_a_node_and_a_line_in_cow_context():
+    """2 moved what it inherited: its context is asked at the index, then at its record's delta."""
+    machine = after([*FAMILY, Mremap(2, A, 2 * P, B, 2 * P, FIXED)], "cow_context")
+    # context 1: found; context 2: nothing lies at A; the record: found. Vmas read: 1's at A, 2's at B
+    assert parts(machine, 1, A) == (3, 3, 3, 2, 0, 2, 1 + 2 + 1 + 2 * 2)
+
+
+def test_a_record_costs_a_search_in_anonmm_remap():
+    """The record's tree of one node is asked for A and then for B; each mm is probed at both until both are found."""
+    machine = after([*FAMILY, Mremap(2, A, 2 * P, B, 2 * P, FIXED)], "anonmm_remap")
+    # mm 1: A found, B not; mm 2: A not, B found. The search for B does not reach into the node: its last page is below
+    assert parts(machine, 1, A) == (2, 2, 2 + 1, 4, 1, 4, 1 + 2 + 1)
+
+
+def test_up_to_2_6_14_a_vma_of_an_empty_mm_is_visited_without_a_look_at_a_pte():
+    """Two pages at once: the walk of many is as that of one."""
+    empty = [*FAMILY, Madvise(2, A, 2 * P, "dontneed")]
+    for kernel, ptes in (("2.6.14", 1), ("2.6.15", 2)):
+        machine = after(empty, "anon_vma", kernel=kernel)
+        frames = np.unique(machine.mm_of(1).table.gather(np.array([A // P, A // P + 1])))
+        found = machine.strategy.walk(frames)
+        assert found.examined.tolist() == [2, 2]
+        assert found.ptes.tolist() == found.pt_locks.tolist() == [ptes, ptes]
+        assert parts(machine, 1, A)[3] == ptes
+
+
+# -- what a walk says of itself
+
+
+@pytest.mark.parametrize("strategy, told", [
+    ("page_table_scan", [("page table", [1], 2, "maps it"), ("page table", [2], 2, "maps it")]),
+    ("pte_chain", [("pte", [2], None, "maps it"), ("pte", [1], None, "maps it")]),
+    ("anonmm", [("anonmm", [1], None, "maps it"), ("anonmm", [2], None, "maps it")]),
+    ("anon_vma", [("vm_area_struct", [2], None, "maps it"), ("vm_area_struct", [1], None, "maps it")]),
+    ("shared_space", [("vm_area_struct", [1], None, "maps it"), ("vm_area_struct", [2], None, "maps it")]),
+    ("anon_vma_chain", [("vm_area_struct", [1], None, "maps it"), ("vm_area_struct", [2], None, "maps it")]),
+    ("cow_context", [("cow_context", [1], None, "maps it"), ("cow_context", [2], None, "maps it")]),
+])
+def test_the_log_of_a_walk(strategy, told):
+    log = []
+    walk(after(FAMILY, strategy), 1, A, log)
+    assert [(visit["visits"], visit["pids"], visit.get("ptes"), visit["outcome"]) for visit in log if "outcome" in visit] == told
+
+
+def outcomes(events, strategy, pid, addr, **options):
+    log = []
+    walk(after(events, strategy, **options), pid, addr, log)
+    return [(visit.get("pids"), visit["outcome"]) for visit in log if "outcome" in visit]
+
+
+def test_the_log_tells_why_nothing_was_found():
+    middle = [*FAMILY, Write(2, A, P), Fork(2, 3), Fork(3, 4), Madvise(3, A, 2 * P, "dontneed"), Exit(2)]
+    assert outcomes(middle, "anonmm", 4, A) == [(None, "its mm is gone"), (None, "no page resident"), ([4], "maps it")]
+    # a context is asked although its mm has no page; its own children before it, the youngest line first
+    assert outcomes(middle, "cow_context", 4, A) == [(None, "its mm is gone"), ([4], "maps it")]
+    assert outcomes(middle, "page_table_scan", 4, A) == [([1], "does not map it"), ([3], "does not map it"), ([4], "maps it")]
+    assert outcomes(middle, "anon_vma", 4, A, kernel="2.6.11") == [([4], "maps it")]
+    assert outcomes([*FAMILY, Write(2, A, P), Madvise(1, A, 2 * P, "dontneed")], "shared_space", 2, A, kernel="2.6.11") \
+        == [([1], "no page resident"), ([2], "maps it")]
+
+
+def test_the_log_of_a_scattered_page_goes_through_the_files_vmas():
+    events = [*SCATTERED, Spawn(2), Mmap(2, B, 4 * P, "rw-", ["shared"], "f", 0), Read(2, B, 2 * P)]
+    log = []
+    walk(after(events, "anonmm", kernel="2.6.4"), 1, A, log)
+    assert [(visit["visits"], visit["start"], visit["address"], visit["outcome"]) for visit in log] == [
+        ("vm_area_struct", A, A + 2 * P, "maps it"), ("vm_area_struct", A, A, "maps it")]
+    log = []
+    walk(after(events, "anon_vma", kernel="2.6.20"), 1, A, log)
+    swept = [visit for visit in log if visit["visits"] == "nonlinear vm_area_struct"]
+    assert [(visit["start"], visit["end"], visit["outcome"]) for visit in swept] == [(A, A + 4 * P, "maps it")]
+
+
+def test_the_log_of_a_sweep_names_each_cluster():
+    big = [Spawn(1), Mmap(1, A, 48 * P, "rw-", ["shared"], "f", 0), RemapFilePages(1, A, 48 * P, 64)]
+    log = []
+    walk(after(big, "anon_vma", kernel="2.6.20"), 1, A + 40 * P, log)
+    swept = [(visit["start"], visit["end"], visit["outcome"]) for visit in log if "outcome" in visit]
+    assert swept == [(A, A + 32 * P, "does not map it"), (A + 32 * P, A + 48 * P, "maps it")]
+
+
+# -- anonmm and its chains
+
+
+def test_anonmm_ends_when_a_scattered_page_is_found():
+    """2's vma of the same file comes after 1's, where both mappings of page 2 are: it is not visited."""
+    machine = after([*SCATTERED, Spawn(2), Mmap(2, B, 4 * P, "rw-", ["shared"], "f", 0), Read(2, B, P)], "anonmm",
+                    kernel="2.6.4")
+    assert parts(machine, 1, A)[:4] == (1, 2, 1, 2)
+
+
+def test_anonmm_keeps_the_chain_of_a_page_that_is_mapped_out_of_place_only():
+    """A [2 3 2 3] less its upper half: pages 2 and 3 are mapped once, where their chains say."""
+    machine = after([*SCATTERED, Munmap(1, A + 2 * P, 2 * P)], "anonmm", kernel="2.6.4")
+    assert machine.ledger.alive()["rmap_chain"] == 2
+    assert parts(machine, 1, A)[:4] == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("strategy, left", [("anonmm", (2, 1)), ("anonmm_copy", (2, 1)), ("anonmm_remap", (2, 1))])
+def test_a_page_of_the_swap_cache_points_to_whoever_maps_it_next(strategy, left):
+    """1 reads the page back and unmaps it; it stays in the swap cache for 2, which points it to its own anonmm."""
+    cached = [Spawn(1), Mmap(1, A, P, "rw-", ANON), Write(1, A, P), Fork(1, 2), Swapout(), Read(1, A, P), Munmap(1, A, P),
+              Read(2, A, P)]
+    machine = after(cached, strategy)
+    frame = machine.mm_of(2).table.at(A // P)
+    assert (int(machine.frames.anchor[frame]), machine.mm_of(2).anon.pages) == left
+    assert machine.mm_of(1).anon.pages == 0
+    after([*cached, Exit(1), Reclaim(), Exit(2)], strategy)
+
+
+def test_a_page_of_the_swap_cache_is_counted_once_at_its_context():
+    cached = [Spawn(1), Mmap(1, A, P, "rw-", ANON), Write(1, A, P), Fork(1, 2), Swapout(), Read(1, A, P), Munmap(1, A, P),
+              Read(2, A, P)]
+    machine = after(cached, "cow_context")
+    assert [context.pages for context in machine.strategy.contexts.values()] == [1, 0]
+    machine = after([*cached, Write(2, A, P), Exit(1)], "cow_context")
+    assert {number: context.references for number, context in machine.strategy.contexts.items()} == {1: 1, 2: 2}
+
+
+def test_records_that_lead_in_a_circle_are_followed_once():
+    """2 moves A to B, B to C and C to B again: from A the records lead to B, from there to C, and back."""
+    moves = [Mremap(2, old, 2 * P, new, 2 * P, FIXED) for old, new in ((A, B), (B, C), (C, B))]
+    machine = after([*FAMILY, *moves], "anonmm_remap")
+    assert machine.ledger.alive()["remap_record"] == 3
+    # three addresses in each of two mms: A found in 1, B and C not; in 2 A not, B found, and the walk is done
+    assert parts(machine, 1, A)[:2] + parts(machine, 1, A)[3:4] == (2, 2, 3 + 2)
+
+
+# -- offsets handed out once
+
+
+def unique(*events):
+    machine = after([Spawn(1), *events], "shared_space_unique", arch="i386")
+    return [vma.anon_offset for vma in machine.mm_of(1).vmas], [each["op"] for each in machine.refused]
+
+
+def area(at, pages=1, write=True):
+    return [Mmap(1, at, pages * P, "rw-", ANON), *([Write(1, at, pages * P)] if write else [])]
+
+
+def test_a_new_area_needs_all_of_its_offsets_to_be_free():
+    """
+        page A + 1 moved to C and holds its offset: two pages at A find A free and A + 1 not, and take the lowest, 0
+    """
+    offsets, refused = unique(*area(A + P), Mremap(1, A + P, P, C, P, FIXED), *area(A, 2))
+    assert (offsets, refused) == ([0, A // P + 1], [])
+
+
+def test_growth_in_place_needs_the_offsets_above_and_not_those_below():
+    below = [*area(A - P), Mremap(1, A - P, P, C, P, FIXED)]
+    above = [*area(A + P), Mremap(1, A + P, P, D, P, FIXED)]
+    grow = Mremap(1, A, P, A, 2 * P, ["maymove"])
+    assert unique(*below, *area(A), grow) == ([A // P, A // P - 1], [])
+    offsets, refused = unique(*above, *area(A), grow)
+    assert refused == ["mremap"] and offsets == [A // P, A // P + 1]
+
+
+@pytest.mark.parametrize("pages, start, length, refused", [
+    (2, 0, 3, []),           # all of it, one page longer: the offset behind it is free
+    (2, 0, 2, []),           # no longer than it was
+    (2, 0, 1, []),           # shorter
+    (3, 0, 3, ["mremap"]),   # the first two of three, one page longer: the third's offset is the third's
+    (3, 1, 3, []),           # the last two of three, one page longer
+])
+def test_a_move_that_grows_needs_the_offsets_behind_what_moves(pages, start, length, refused):
+    moved = Mremap(1, A + start * P, 2 * P, C, length * P, FIXED)
+    assert unique(*area(A, pages), moved)[1] == refused
+
+
+def test_a_move_that_grows_by_one_page_is_refused_where_that_offset_is_held():
+    held = [*area(A + P), Mremap(1, A + P, P, D, P, FIXED)]
+    assert unique(*held, *area(A), Mremap(1, A, P, C, 2 * P, FIXED))[1] == ["mremap"]
+
+
+# -- memory that this program needs
+
+
+def test_pointers_of_pte_chain_are_charged_to_the_budget():
+    """Eight bytes a frame beyond what any design needs."""
+    chained, bare = (after([Spawn(1), *area(A, 3000)], name) for name in ("pte_chain", "page_table_scan"))
+    assert chained.budget.used - bare.budget.used == 8 * len(bare.frames.mapcount)
+
+
+def test_an_unknown_design_is_told_the_nearest():
+    with pytest.raises(InputError, match="did you mean anon_vma_chain"):
+        named("anon_vma_chian")
