@@ -9,6 +9,9 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, database=No
 # Other examples every time, until it is stopped: HYPOTHESIS_PROFILE=nightly, for tests/strategies/test_lockstep.py.
 hypothesis.settings.register_profile("nightly", max_examples=1_000_000, stateful_step_count=100, deadline=None,
                                      print_blob=True)
+# To fail soon and not to say how little it takes: tests/mutation/run.py.
+hypothesis.settings.register_profile("unshrunk", parent=hypothesis.settings.get_profile("repeatable"),
+                                     phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate))
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 

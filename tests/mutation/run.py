@@ -72,6 +72,7 @@ class Child:
         os.dup2(out, 2)
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 2))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        os.environ["HYPOTHESIS_PROFILE"] = "unshrunk"
         os.chdir(tree)
         sys.path.insert(0, str(tree))
         sys.dont_write_bytecode = not write_bytecode

@@ -6,7 +6,9 @@ import pytest
 from rmapmodel.errors import InputError
 from rmapmodel.events import (Exit, Fork, Madvise, Mmap, Mremap, Munmap, Read, Reclaim, RemapFilePages, Spawn, Swapout,
                               Write)
+from rmapmodel.strategies import STRATEGIES, Strategy, register
 from rmapmodel.strategies import strategy as named
+from rmapmodel.vm.kernel import Kernel
 from tests.traces import run
 
 P = 4096
@@ -278,3 +280,114 @@ def test_pointers_of_pte_chain_are_charged_to_the_budget():
 def test_an_unknown_design_is_told_the_nearest():
     with pytest.raises(InputError, match="did you mean anon_vma_chain"):
         named("anon_vma_chian")
+
+
+# -- what a design is registered with
+
+
+def wrong(**facts):
+    """What register() says of a design with these attributes."""
+    base = {"name": "a_design", "walk_anonymous": lambda self, walk, at, log: None}
+    with pytest.raises(InputError) as told:
+        register(type("Design", (Strategy,), {**base, **facts}))
+    assert "a_design" not in STRATEGIES
+    return str(told.value)
+
+
+def test_register_says_what_a_class_lacks():
+    with pytest.raises(InputError, match="not a subclass"):
+        register(dict)
+    assert "has no name" in wrong(name=None)
+    assert "cannot be named 'Upper'" in wrong(name="Upper") and "cannot be named 'truth'" in wrong(name="truth")
+    assert "that is rmapmodel.strategies.anon_vma.AnonVmaStrategy" in wrong(name="anon_vma")
+    assert "has no walk_anonymous" in wrong(walk_anonymous=Strategy.walk_anonymous)
+    assert "has no count_objects" in wrong(objects=("anon_vma",))
+    counts = {"count_objects": lambda self: {}}
+    assert "gives vma the field 'word'" in wrong(embeds={"vma": ("word",)}, **counts)
+    assert "makes thing, whose size is not known on i386" in wrong(objects=("thing",), **counts)
+    assert STRATEGIES["anon_vma"].__name__ == "AnonVmaStrategy"
+
+
+def test_register_takes_what_is_whole_and_the_same_class_again():
+    facts = {"name": "whole", "objects": ("thing", "anon_vma"), "sizes": {"thing": ("int", "list_head")},
+             "embeds": {"page": ("int",)}, "count_objects": lambda self: {}, "walk_anonymous": lambda *parts: None}
+    try:
+        for _ in range(2):  # a notebook cell that is run again
+            assert register(type("Whole", (Strategy,), facts)) is STRATEGIES["whole"]
+        assert named("whole")(Kernel.parse("7.0")).ledger.size["thing"] == 4 + 16
+    finally:
+        del STRATEGIES["whole"]
+
+
+@pytest.mark.parametrize("strategy, vma, mm, page", [
+    ("page_table_scan", 0, 0, 0),
+    ("pte_chain", 0, 0, 4), ("objrmap", 0, 0, 4),  # the pointer that is direct or a chain
+    ("anonmm", 0, 4, 4), ("anonmm_copy", 0, 4, 4), ("anonmm_remap", 0, 4, 4),  # a count in the page, no word in a vma
+    ("anon_vma", 12, 0, 4), ("anon_vma_chain", 12, 0, 4),  # 12 bytes a vma (thread.md 2.10)
+    # a node of the tree {left, right, parent, and the set}, and the second offset of a private file area
+    ("shared_space", 20, 4, 4), ("shared_space_unique", 20, 4, 4),
+    ("cow_context", 0, 4, 8),  # folio->cow_context beside the count
+])
+def test_what_a_design_embeds_on_i386(strategy, vma, mm, page):
+    assert named(strategy)(Kernel.parse("2.6.11"), arch="i386").ledger.embedded == {"vma": vma, "mm": mm, "page": page}
+
+
+# -- more odd histories
+
+
+def test_records_are_searched_in_order_of_address():
+    """Two pages of one family whose records lead to places in the opposite order: each is found."""
+    crossed = [*FAMILY, Mremap(2, A, P, D, P, FIXED), Mremap(2, A + P, P, B, P, FIXED), Mremap(2, D, P, B + 4 * P, P, FIXED),
+               Mremap(2, B, P, D + 4 * P, P, FIXED)]
+    machine = after(crossed, "anonmm_remap")
+    frames = np.unique(machine.mm_of(1).table.gather(np.array([A // P, A // P + 1])))
+    assert len(machine.strategy.walk(frames).mappings()[0]) == 4
+
+
+def test_a_chained_page_of_a_file_takes_its_chain_along_when_it_moves():
+    """objrmap: page 2 of the file at A, out of place, moves to B with its area."""
+    machine = after([*SCATTERED, Mremap(1, A, 4 * P, B, 4 * P, FIXED)], "objrmap", kernel="2.6.4")
+    assert parts(machine, 1, B)[:4] == (2, 2, 1, 2)
+
+
+def test_objrmap_counts_the_lock_of_the_file_and_pte_chain_does_not():
+    locks = {name: {lock for lock, _ in after(FILE, name, kernel="2.6.4").ledger.locks} for name in ("objrmap", "pte_chain")}
+    assert locks == {"objrmap": {"i_mmap"}, "pte_chain": {"PG_chainlock"}}
+
+
+def test_pages_of_two_families_whose_first_mms_are_dead_move_on_each_to_its_own():
+    events = []
+    for pid, at in ((1, A), (5, B)):
+        events += [Spawn(pid), Mmap(pid, at, P, "rw-", ANON), Write(pid, at, P), Fork(pid, pid + 1), Fork(pid + 1, pid + 2),
+                   Exit(pid)]
+    machine = after([*events, Reclaim()], "anonmm_copy")
+    for pid, at in ((2, A), (6, B)):
+        frame = machine.mm_of(pid).table.at(at // P)
+        assert machine.frames.anchor[frame] == machine.mm_of(pid).anon.number
+
+
+def test_the_lowest_slice_is_free_though_the_next_is_not():
+    """2 and 3 have slices 1 and 2, and 3 maps something: when 2 is gone the next child has slice 1 again."""
+    machine = after([Spawn(1), Fork(1, 2), Fork(1, 3), *area_of(3, B), Exit(2), Fork(1, 4), *area_of(4, C)],
+                    "shared_space_unique", arch="i386")
+    slice_pages = (4 << 30) // P
+    assert [vma.anon_offset for vma in machine.mm_of(4).vmas] == [slice_pages + C // P]
+
+
+def area_of(pid, at, pages=1):
+    return [Mmap(pid, at, pages * P, "rw-", ANON)]
+
+
+@pytest.mark.parametrize("grown, refused", [(1, []), (2, ["mremap"])])
+def test_an_area_grows_to_the_end_of_its_slice_and_not_beyond(grown, refused):
+    """
+        slice 0 is 2^20 pages: 500000 at page 1000 stay with child 2, 500000 more with child 3, and behind them lies
+        what fits but for one page; all untouched, at one address, one after another
+    """
+    first, large, last = 1000, 500_000, (1 << 20) - 2 * 500_000 - 1000 - 1
+    at = first * P
+    events = [Spawn(1), *area_of(1, at, large), Fork(1, 2), Munmap(1, at, large * P), *area_of(1, at, large), Fork(1, 3),
+              Munmap(1, at, large * P), *area_of(1, at, last), Mremap(1, at, last * P, at, (last + grown) * P, ["maymove"])]
+    machine = run(events, "shared_space_unique", arch="i386").machine
+    assert [each["op"] for each in machine.refused] == refused
+    assert machine.mm_of(1).vmas[0].anon_offset == first + 2 * large
