@@ -30,11 +30,6 @@ class Area:
         return self.file is None
 
     @property
-    def may_hold_anon(self):
-        """Whether pages of it can become anonymous: every private area."""
-        return not self.flags & SHARED
-
-    @property
     def anon_offset(self):
         """The offset of a private area for its anonymous pages: vm_pgoff, or the second one of a file area."""
         return self.pgoff if self.file is None else self.anon_pgoff

@@ -29,7 +29,7 @@ MORE = ["tests/strategies/cases", "tests/strategies/test_structures.py", "tests/
         "tests/cost/test_costs.py"]
 TESTS = {
     "index": ["tests/index", *QUICK, "tests/strategies/cases", "tests/mutation/agreement.py"],
-    "vm": ["tests/vm", *QUICK, *MORE, "tests/mutation/agreement.py", "tests/cost/test_documented.py"],
+    "vm": ["tests/vm", *QUICK, *MORE, "tests/mutation/agreement.py", "tests/kernel/test_observations.py"],
     "strategies": [*QUICK, *MORE, "tests/vm", "tests/mutation/agreement.py", "tests/cost/test_documented.py"],
 }
 WANTED = 0.90

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from rmapmodel.errors import InputError
-from rmapmodel.events import (Exit, Fork, Madvise, Mmap, Mremap, Munmap, Read, Reclaim, RemapFilePages, Spawn, Swapout,
+from rmapmodel.events import (Brk, Exit, Fork, Madvise, Mmap, Mremap, Munmap, Read, Reclaim, RemapFilePages, Spawn, Swapout,
                               Write)
 from rmapmodel.strategies import STRATEGIES, Strategy, register
 from rmapmodel.strategies import strategy as named
 from rmapmodel.vm.kernel import Kernel
+from rmapmodel.vm.machine import Machine
 from tests.traces import run
 
 P = 4096
@@ -266,6 +267,25 @@ def test_a_move_that_grows_needs_the_offsets_behind_what_moves(pages, start, len
 def test_a_move_that_grows_by_one_page_is_refused_where_that_offset_is_held():
     held = [*area(A + P), Mremap(1, A + P, P, D, P, FIXED)]
     assert unique(*held, *area(A), Mremap(1, A, P, C, 2 * P, FIXED))[1] == ["mremap"]
+
+
+def test_what_a_refused_growth_left_out_is_refused_later():
+    held = [*area(A + P), Mremap(1, A + P, P, D, P, FIXED), *area(A)]
+    assert unique(*held, Mremap(1, A, P, A, 2 * P, ["maymove"]), Write(1, A + P, P))[1] == ["mremap", "write"]
+    assert unique(*held, Mremap(1, A, P, C, 2 * P, FIXED), Write(1, C + P, P))[1] == ["mremap", "write"]
+
+
+def test_a_process_without_a_slice_can_map_nothing_new():
+    """One slice, and the parent has it: the child's heap, mappings and what touches them are refused."""
+    kernel = Kernel.parse("7.0")
+    machine = Machine(named("shared_space_unique")(kernel, arch="i386"), kernel, "i386")
+    machine.strategy.slices = 1
+    for line, event in enumerate([Spawn(1), Brk(1, A), Fork(1, 2), Brk(2, A + P), Write(2, A, P), *area_of(2, B),
+                                  Brk(1, A + P), Write(1, A, P)], 1):
+        machine.apply(event, line)
+        machine.check()
+    assert [(each["line"], each["op"], each["because"]) for each in machine.refused] \
+        == [(4, "brk", None), (5, "write", 4), (6, "mmap", None)]
 
 
 # -- memory that this program needs

@@ -536,3 +536,178 @@ def test_freed_pages_of_a_fork_stay_and_swapped_ones_go():
 def test_munlock_of_a_part():
     assert vmas(S, anon(), Mlock(1, A, 8 * P), Munlock(1, A + 2 * P, 2 * P)) == [(0, 2), (2, 2), (4, 4)]
     impossible("addr", S, anon(), Munlock(1, A + 7 * P, 2 * P))
+
+
+# -- the ends of user memory
+
+
+@pytest.mark.parametrize("arch, end", [("x86_64", (1 << 47) - P), ("i386", 3 << 30)])
+def test_the_last_page_of_user_memory_can_be_mapped_moved_to_and_touched(arch, end):
+    last = end - P
+    model = machine(S, Mmap(1, last, P, "rw-", ANON), Write(1, last, P), arch=arch)
+    assert [vma.end * P for vma in model.processes[1].vmas] == [end]
+    moved = machine(S, anon(0, 1), Mremap(1, A, P, last, P, FIXED), arch=arch)
+    assert [vma.end * P for vma in moved.processes[1].vmas] == [end]
+    for event in (Mmap(1, last, 2 * P, "rw-", ANON), Mremap(1, A, P, end, P, FIXED)):
+        with pytest.raises(InputError):
+            machine(S, anon(0, 1), event, arch=arch)
+
+
+def test_the_last_page_of_a_file_that_an_index_can_name():
+    top = ((1 << 32) - 2) * P
+    machine(S, Mmap(1, A, 2 * P, "r--", ["private"], "f", top), arch="i386")
+    with pytest.raises(InputError, match="EOVERFLOW"):
+        machine(S, Mmap(1, A, 3 * P, "r--", ["private"], "f", top), arch="i386")
+
+
+# -- refusals of mremap
+
+
+@pytest.mark.parametrize("event", [
+    Mremap(1, A + 40 * P, P, A + 60 * P, P, FIXED),                    # nothing mapped there
+    Mremap(1, A, 4 * P, A + 2 * P, 4 * P, FIXED),                      # onto itself
+    Mremap(1, A + 6 * P, 4 * P, A + 60 * P, 4 * P, FIXED),             # two areas of different protection
+], ids=["unmapped", "overlap", "unlike"])
+def test_mremap_refuses_with_an_error(event):
+    with pytest.raises(InputError):
+        machine(S, anon(0, 8, "r--"), anon(8, 8, "rw-"), event, kernel="6.16")
+
+
+# -- flags that advice sets leave the protection alone
+
+
+@pytest.mark.parametrize("advice", ["dontfork", "dofork", "dontdump", "dodump", "hugepage", "nohugepage", "mergeable",
+                                    "unmergeable", "wipeonfork", "keeponfork", "random", "sequential", "normal"])
+def test_advice_gives_no_access(advice):
+    assert prot_text(flags(S, anon(prot="---"), Madvise(1, A, 8 * P, advice))) == "---"
+
+
+def test_advice_goes_on_behind_a_hole():
+    model = machine(S, anon(0, 2), anon(4, 2), Madvise(1, A, 6 * P, "dontdump"), Madvise(1, A + 2 * P, 9 * P, "random"))
+    assert [bool(vma.flags & RAND_READ) for vma in model.processes[1].vmas] == [False, True]
+
+
+# -- merging
+
+
+def test_a_middle_between_two_touched_areas_joins_the_lower_only():
+    """[touched X][untouched][touched Y]: X and Y have anon_vmas of their own (kernel-facts 13.5)."""
+    apart = [S, anon(0, 2), write(0, 2), anon(4, 2), write(4, 2), anon(2, 2, "r--"), Mprotect(1, A + 2 * P, 2 * P, "rw-")]
+    for kernel in ("2.6.11", "3.10", "6.10", "6.12", "7.0"):
+        strategy = "anon_vma" if kernel == "2.6.11" else "anon_vma_chain"
+        assert vmas(*apart, kernel=kernel, strategy=strategy) == [(0, 4), (4, 2)], kernel
+
+
+def test_an_mprotect_that_changes_nothing_merges_nothing_from_2_6_7_on():
+    """6.10: a touched area does not join an untouched one below that is now like it, nor when that is protected anew."""
+    events = [S, anon(2, 2), write(2, 2), Mprotect(1, A + 2 * P, 2 * P, "r--"), anon(0, 2),
+              Mprotect(1, A + 2 * P, 2 * P, "rw-")]
+    assert vmas(*events, kernel="6.10") == [(0, 2), (2, 2)]
+    assert vmas(*events, Mprotect(1, A, 2 * P, "rw-"), kernel="6.10") == [(0, 2), (2, 2)]
+
+
+# -- locked areas that grow
+
+
+def test_only_what_a_locked_area_grew_by_is_touched():
+    """The untouched area right below the target stays untouched."""
+    grown = machine(S, anon(20, 4, also=[]), anon(0, 2, also=["locked"]), remap(0, 2, 24, 4))
+    assert [(page - A // P, n) for page, n, _ in grown.runs(grown.processes[1])] == [(24, 4)]
+
+
+# -- what leaves memory comes back
+
+
+def test_a_frame_is_free_when_nothing_maps_it_and_no_slot_holds_its_page():
+    model = machine(S, anon(0, 8), write(0, 8), Munmap(1, A, 8 * P))
+    assert model.frames.alive == 0
+    model = machine(S, anon(0, 8), write(0, 8), Fork(1, 2), Swapout(), read(0, 4), Exit(1), read(0, 2, pid=2))
+    assert model.frames.alive == 4 and model.swap.alive == 6  # two mapped, two in the swap cache; slots of what 2 did not read
+    model = machine(S, anon(0, 8), write(0, 8), Fork(1, 2), Swapout(), read(0, 4), Exit(1), Exit(2))
+    assert model.frames.alive == model.swap.alive == 0
+
+
+def test_fork_counts_a_reference_of_each_swap_slot():
+    both = [S, anon(0, 4), write(0, 4), Swapout(), Fork(1, 2)]
+    model = machine(*both)
+    assert model.swap.count[1:5].tolist() == [2] * 4
+    model = machine(*both, Exit(2), read(0, 4))
+    assert model.swap.alive == 0 and [(n, count) for _, n, count in model.runs(model.processes[1])] == [(4, 1)]
+
+
+def test_a_frame_that_was_swapped_out_forgets_its_slot():
+    model = machine(S, anon(0, 4), write(0, 4), Swapout(), Munmap(1, A, 4 * P), anon(0, 4), write(0, 4))
+    assert model.frames.swap_slots(model.resident()).tolist() == [0] * 4
+
+
+def test_free_gives_up_a_single_swapped_page():
+    model = machine(S, anon(0, 1), write(0, 1), Swapout(), Madvise(1, A, P, "free"))
+    assert model.swap.alive == 0 and model.processes[1].table.at(A // P) == 0
+
+
+@pytest.mark.parametrize("strategy", ["pte_chain", "objrmap", "anonmm", "anonmm_copy", "anon_vma", "shared_space",
+                                      "anon_vma_chain", "cow_context"])
+def test_a_copy_of_a_files_page_leaves_the_files_page_to_others(strategy):
+    """Two processes read a private file area, one writes a page of it; a move copies no page of the file."""
+    both = [S, file(0, 4, kind="private"), read(0, 4), Fork(1, 2), read(0, 4, pid=2), write(1, 1)]
+    model = machine(*both, strategy=strategy)
+    assert [(page - A // P, n, count) for page, n, count in model.runs(model.processes[1])] \
+        == [(0, 1, 2), (1, 1, 1), (2, 2, 2)]
+    moved = machine(*both, remap(0, 4, 20, pid=2), strategy=strategy)
+    assert [count for _, _, count in moved.runs(moved.processes[2])] == [2, 1, 2] and moved.ledger.copies == 0
+
+
+def test_a_shared_object_outlives_its_last_vma_while_that_is_replaced():
+    """remap_file_pages on all of a shared anonymous mapping, from 4.0 on: the pages stay, and go with the last vma."""
+    turned = [S, Mmap(1, A, 4 * P, "rw-", SHMEM), write(0, 4), RemapFilePages(1, A, 2 * P, 2), Munmap(1, A + 2 * P, 2 * P),
+              RemapFilePages(1, A, 2 * P, 0)]
+    model = machine(*turned)
+    assert model.frames.alive == 4 and [area["shmem"] for area in model.areas(model.processes[1])] == [True]
+    gone = machine(*turned, Exit(1))
+    assert gone.frames.alive == 0 and not gone.file_numbers
+
+
+# -- what is told of memory
+
+
+def test_runs_end_at_a_hole_of_one_page():
+    assert pages(S, anon(), write(0, 1), write(2, 2), write(6, 1)) == [(0, 1, 1), (2, 2, 1), (6, 1, 1)]
+
+
+def test_truth_of_some_frames_is_of_those():
+    model = machine(S, anon(0, 4), write(0, 4), Fork(1, 2))
+    frames = model.resident()[1:3]
+    found, mm, page = model.truth(frames)
+    assert found.tolist() == np.repeat(frames, 2).tolist()
+    assert (page - A // P).tolist() == [1, 1, 2, 2] and mm.tolist() == [1, 2, 1, 2]
+
+
+def test_check_tells_a_wrong_count_of_mappings():
+    model = machine(S, anon(0, 4), write(0, 4))
+    for wrong in (-1, 1):
+        model.mappings += wrong
+        with pytest.raises(AssertionError, match="count of mappings"):
+            model.check()
+        model.check(model.resident())  # of some frames only: not looked at
+        model.mappings -= wrong
+
+
+@pytest.mark.parametrize("event", [write(4, 4), read(0, 2, pid=2), Swapout(), Fork(1, 3), Munmap(1, A, 2 * P)])
+def test_an_event_names_the_frames_it_touched(event):
+    """For Machine.check(frames): every frame whose mappings changed."""
+    model = machine(S, anon(0, 8), write(0, 4), Fork(1, 2), Swapout(1, A, P))
+    file_read = machine(S, file(0, 2), read(0, 2))
+    assert set(np.concatenate(file_read.touched).tolist()) == set(file_read.resident().tolist())
+    before = {tuple(row) for row in zip(*(column.tolist() for column in model.truth()))}
+    model.apply(event)
+    after = {tuple(row) for row in zip(*(column.tolist() for column in model.truth()))}
+    changed = {frame for frame, _, _ in before ^ after}
+    assert changed and changed <= set(np.concatenate(model.touched).tolist())
+
+
+def test_memory_for_frames_is_charged():
+    """100,000 pages need more than their page tables: 17 bytes a frame."""
+    with pytest.raises(InputError, match="max-memory"):
+        machine(S, anon(0, 100_000), write(0, 100_000), max_memory=1 << 20)
+    small = machine(S, anon(0, 1000), write(0, 1000))
+    assert small.budget.used > 17 * len(small.frames.mapcount)
