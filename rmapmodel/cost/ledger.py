@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import InputError
 from .sizes import FIELD, lines_of, size_of
 
 COUNTERS = ("pages", "mappings", "vmas_examined", "vmas_candidates", "index_nodes", "ptes_examined", "locks",
@@ -52,7 +53,9 @@ class Ledger:
         self.copies = 0
 
     def alloc(self, kind, count=1):
-        """Counts `count` new objects of a kind."""
+        """Counts `count` new objects of a kind; raises InputError for one that the design does not declare."""
+        if kind not in self._alive:
+            raise InputError(f"the design makes {kind}, which is not among its objects ({', '.join(self.kinds)})")
         self._alive[kind] += count
         self.bytes += count * self.size[kind]
 

@@ -302,7 +302,7 @@ def _families(strategy: AnonMmFamilies, view):
         members = [number for number, anonmm in family.members.items() if anonmm.mm in view.mms or number in pointed]
         for one, other in zip(members, members[1:]):
             view.edge(f"anonmm {one}", f"anonmm {other}", "family")
-        for place, record in enumerate(family.remaps or ()):
+        for place, record in enumerate(getattr(strategy, "remaps", {}).get(family, ())):
             record_id = f"remap_record {family.head.number}:{place}"
             view.node(record_id, "remap_record", start=record.start, end=record.end, new=record.new)
             view.edge(f"anonmm {family.head.number}", record_id, "record")

@@ -32,6 +32,10 @@ class AnonMmRemapStrategy(AnonMmFamilies):
     sizes = {"remap_record": ("long", "long", "long", "pointer", "pointer", "pointer")}
     default_index = ("prio_tree", "list")
 
+    def attach(self, machine):
+        super().attach(machine)
+        self.remaps = {}  # the records of each family that has some
+
     # -- records
 
     def moves(self, vma, start, end, new):
@@ -48,18 +52,18 @@ class AnonMmRemapStrategy(AnonMmFamilies):
 
     def record(self, family, start, end, new):
         """Records a move unless a record says the same already."""
-        if family.remaps is None:
-            family.remaps = self.make_index()
-        for _, known, _, _ in family.remaps.search(np.array([start])):
+        if family not in self.remaps:
+            self.remaps[family] = self.make_index()
+        records = self.remaps[family]
+        for _, known, _, _ in records.search(np.array([start])):
             if end <= known.end and known.new - known.start == new - start:
                 return
         self.ledger.alloc("remap_record")
-        family.remaps.insert(Remap(start, end, new), start, end - 1)
+        records.insert(Remap(start, end, new), start, end - 1)
         self.lock(family)
 
     def family_gone(self, family):
-        if family.remaps is not None:
-            self.ledger.free("remap_record", len(family.remaps))
+        self.ledger.free("remap_record", len(self.remaps.pop(family, ())))
 
     # -- the walk
 
@@ -77,7 +81,7 @@ class AnonMmRemapStrategy(AnonMmFamilies):
         No position stands twice in one of its arrays. Adds the nodes visited to `touched`. Cost: one search of the tree
         for each array of pages reached.
         """
-        tree, levels = family.remaps, []
+        tree, levels = self.remaps.get(family), []
         which, pages = np.arange(len(index)), index
         seen = {*zip(which.tolist(), pages.tolist())}
         while tree is not None and len(which):
@@ -97,4 +101,4 @@ class AnonMmRemapStrategy(AnonMmFamilies):
 
     def count_objects(self):
         families = {mm.anon.family for mm in self.machine.mms.values()} | {each.family for each in self.anonmms.values()}
-        return {**super().count_objects(), "remap_record": sum(len(family.remaps or ()) for family in families)}
+        return {**super().count_objects(), "remap_record": sum(len(self.remaps.get(family, ())) for family in families)}

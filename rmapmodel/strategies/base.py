@@ -14,7 +14,7 @@ import numpy as np
 from ..cost.ledger import Ledger, Walk
 from ..cost.sizes import FIELD, size_of
 from ..errors import InputError
-from ..index import make_index
+from ..index import INDEXES, make_index
 from ..vm.frames import ANON
 from .files import FilePages
 
@@ -48,6 +48,13 @@ def _wrong_with(cls):
         yield f"cannot be named {cls.name!r}: that is {other.__module__}.{other.__qualname__}"
     if cls.walk is Strategy.walk and cls.walk_anonymous is Strategy.walk_anonymous:
         yield "has no walk_anonymous(walk, at, log)"
+    if isinstance(cls.objects, str) or not all(isinstance(fields, dict) for fields in (cls.embeds, cls.sizes)):
+        yield "must give `objects` as a tuple of names, `embeds` and `sizes` as dicts of tuples of fields"
+        return
+    if not (isinstance(cls.default_index, tuple) and len(cls.default_index) == 2 and set(cls.default_index) <= set(INDEXES)):
+        yield f"must give `default_index` as (anonymous, file), each one of {', '.join(INDEXES)}"
+    if set(cls.embeds) - {"vma", "mm", "page"}:
+        yield f"embeds fields in {min(set(cls.embeds) - {'vma', 'mm', 'page'})!r}; there are vma, mm and page"
     if cls.objects and cls.census is Strategy.census and cls.count_objects is Strategy.count_objects:
         yield "makes objects but has no count_objects()"
     for place, fields in [*cls.embeds.items(), *cls.sizes.items()]:

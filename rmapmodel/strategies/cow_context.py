@@ -128,7 +128,8 @@ class CowContextStrategy(Strategy):
     are asked, wherever that mm is; here only a page marked exclusive, which is always at its own context, ends there,
     and the records are asked. It points a page read back from swap to the reader's context; here, as in
     anon_vma, one not known to be the reader's own goes to the family's oldest. Its records change as a whole where part of
-    one was meant, and a smaller delta overwrites a larger; here not. [tests/strategies/test_cow_context.py]
+    one was meant, and a smaller delta overwrites a larger; here not. It records a private file area when it is forked, here
+    when it gets its first anonymous page. [tests/strategies/test_cow_context.py]
     """
 
     name = "cow_context"

@@ -17,15 +17,12 @@ class AnonMm:
 
 
 class Family:
-    """All anonmms that descend by fork from one exec, a circular list from the exec's own, younger ones at the tail.
+    """All anonmms that descend by fork from one exec, a circular list from the exec's own, younger ones at the tail."""
 
-    `remaps` is for a design that keeps something else for the family.
-    """
-
-    __slots__ = ("members", "head", "remaps")
+    __slots__ = ("members", "head")
 
     def __init__(self):
-        self.members, self.head, self.remaps = {}, None, None
+        self.members, self.head = {}, None
 
     def from_member(self, anonmm):
         """The members in the order a walk meets them: the page's own, the younger, then round to the older."""

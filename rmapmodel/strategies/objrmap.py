@@ -20,7 +20,6 @@ class ObjrmapStrategy(PteChainStrategy):
 
     name = "objrmap"
     walks_files = True
-    walks_files = True
     walk = Strategy.walk
 
     def __init__(self, kernel, index=None, arch="x86_64"):

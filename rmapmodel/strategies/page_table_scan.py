@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..cost.ledger import Walk
-from ..vm.frames import FIRST
+from ..vm.frames import ZERO
 from .base import Strategy, register
 
 
@@ -18,7 +18,6 @@ class PageTableScanStrategy(Strategy):
 
     name = "page_table_scan"
     default_index = ("list", "list")
-    walks_files = False
     walks_files = False
 
     def offsets_meet(self, area, vma):
@@ -47,7 +46,7 @@ class PageTableScanStrategy(Strategy):
             before, maps = passed, False
             for number in sorted(mm.table.leaves):
                 leaf = mm.table.leaves[number]
-                at = np.flatnonzero(leaf >= FIRST)
+                at = np.flatnonzero(leaf >= ZERO)
                 hit = np.flatnonzero(wanted[leaf[at]])
                 found, pages = leaf[at[hit]], number * len(leaf) + at[hit]
                 walk.found(found, mm.number, pages)

@@ -76,7 +76,8 @@ class SharedSpaceUniqueStrategy(SharedSpaceStrategy):
     A new area takes its address in its process's slice, or where an area that moved away still holds that, the lowest free
     offsets of the slice. An area can only grow where the offsets beside its own are free. Linus Torvalds' objection,
     the same day, is what happens when they are not: here the call is refused. A slice is free again when its mm and
-    every area with offsets in it are gone. Copies of one page keep one index, as in the proposal. [kernel-facts section 6]
+    every area with offsets in it are gone. Copies of one page keep one index, as in the proposal; so do an area that
+    MREMAP_DONTUNMAP (2020) copied and the emptied one it left. [kernel-facts section 6]
     """
 
     name = "shared_space_unique"
@@ -103,7 +104,7 @@ class SharedSpaceUniqueStrategy(SharedSpaceStrategy):
         while slot in space.taken or not space.covered.is_free(slot * self.slice, (slot + 1) * self.slice):
             slot += 1
         space.lowest = slot
-        # where every slice is in use the child has none, and can map nothing new
+        # where every slice is in use the mm has none, and can map nothing new until one is free
         space.slots[mm.number] = slot if slot < self.slices else None
         if slot < self.slices:
             space.taken.add(slot)
@@ -118,6 +119,8 @@ class SharedSpaceUniqueStrategy(SharedSpaceStrategy):
     # -- offsets
 
     def new_offset(self, mm, start, end):
+        if mm.anon.slots[mm.number] is None:
+            self._give_slice(mm)
         slot, covered = mm.anon.slots[mm.number], mm.anon.covered
         if slot is None:
             return None

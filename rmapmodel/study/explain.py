@@ -38,7 +38,7 @@ def explain(trace, strategy, pid, address, until=None, options=None):
         raise InputError(f"no mapping of process {pid} covers {address:#x} after line {until or line}", field="PID:ADDR")
     out = {"schema": SCHEMA, "strategy": strategy, "index": machine.strategy.index, "kernel": machine.kernel.text,
            "pid": pid, "address": page * PAGE, "until": until, "state": _state(mm.table.at(page)),
-           "page": None, "visits": [], "mappings": []}
+           "page": None, "visits": [], "mappings": [], "wrong": []}
     frame = mm.table.at(page)
     if frame >= FIRST:
         _explain_frame(machine, frame, out)
@@ -61,6 +61,11 @@ def _explain_frame(machine, frame, out):
                    "mapcount": int(frames.mapcount[frame])}
     for _, number, page in zip(*(column.tolist() for column in walk.mappings())):
         out["mappings"].append({"pids": sorted(machine.mms[number].users), "address": page * PAGE})
+    found = {*zip(*(column.tolist() for column in walk.mappings()[1:]))}
+    truth = {*zip(*(column.tolist() for column in machine.truth(np.array([frame], np.int32))[1:]))}
+    out["wrong"] = [f"{told} {page * PAGE:#x} of pid {', '.join(map(str, sorted(machine.mms[number].users)))}"
+                    for told, pairs in (("not found:", truth - found), ("found, but not mapped:", found - truth))
+                    for number, page in sorted(pairs)]
     out["cost"] = walk.totals()
 
 
@@ -130,6 +135,7 @@ def as_text(told):
         cost = told["cost"]
         counted = {"visit": "vmas_examined", "pte": "ptes_examined", "index node": "index_nodes", "lock": "locks",
                    "page table lock": "pt_locks", "cache line": "cache_lines"}
+        lines += [f"  {wrong}" for wrong in told["wrong"]]
         lines.append("cost: " + ", ".join(_count(cost[key], noun) for noun, key in counted.items()))
     return "\n".join([*lines, "", *told["map"], "* this page  o another  z zero page  s on swap  . not present"])
 

@@ -324,6 +324,11 @@ def test_register_says_what_a_class_lacks():
     assert "has no count_objects" in wrong(objects=("anon_vma",))
     counts = {"count_objects": lambda self: {}}
     assert "gives vma the field 'word'" in wrong(embeds={"vma": ("word",)}, **counts)
+    for facts in ({"objects": "anon_vma"}, {"embeds": ("pointer",)}, {"sizes": ("int",)}):
+        assert "must give `objects` as a tuple of names, `embeds` and `sizes` as dicts" in wrong(**facts, **counts)
+    for index in ("list", ("list",), ("list", "tree")):
+        assert "must give `default_index` as (anonymous, file)" in wrong(default_index=index)
+    assert "embeds fields in 'vmaa'; there are vma, mm and page" in wrong(embeds={"vmaa": ("pointer",)})
     assert "makes thing, whose size is not known on i386" in wrong(objects=("thing",), **counts)
     assert STRATEGIES["anon_vma"].__name__ == "AnonVmaStrategy"
 

@@ -190,6 +190,14 @@ def test_explain_in_a_crowd_shows_what_matters():
     assert "... and 62 more visits" in text
 
 
+def test_explain_says_what_a_wrong_walk_misses(monkeypatch):
+    monkeypatch.setattr(STRATEGIES["anon_vma"], "forked", lambda self, vma, parent_vma: None)
+    family = [Spawn(1), Mmap(1, A, P, "rw-", ANON), Write(1, A, P), Fork(1, 2)]
+    told = explain.explain(in_memory(family), "anon_vma", 1, A)
+    assert told["wrong"] == [f"not found: {A:#x} of pid 2"] and f"not found: {A:#x} of pid 2" in explain.as_text(told)
+    assert explain.explain(in_memory(family), "anonmm", 1, A)["wrong"] == []
+
+
 def test_explain_until_a_line_and_pages_that_are_not_there():
     assert explain.explain(in_memory(events()), "anonmm", 1, A, until=3)["page"]["mapcount"] == 1
     assert explain.explain(in_memory(events()), "anonmm", 1, A, until=2)["state"] == "not present"

@@ -10,9 +10,11 @@ facts 4, walk 4).
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 
 from rmapmodel.events import Exec, Exit, Fork, Read, Reclaim, Spawn, Swapout
+from rmapmodel.strategies.anonmm import COUNT
 from tests.strategies.cases.case import P, brk, case, mmap, mprotect, mremap, munmap, write
 
 
@@ -236,6 +238,21 @@ def test_copy_on_write_by_the_last_owner():
     assert end.frame(3, 10) == before.frame(3, 10)
     assert end.objects == objects(1, 2)
     assert end.visits(3, 10) == (1, 2, 1)
+
+
+def test_a_page_with_a_chain_keeps_its_index_though_one_mm_maps_it():
+    """
+        before    1  10[a]   2  20[a]         1 exits: a is mapped once, its chain {20} stays
+        after                2  21[a]         chain {20 21}, index 10
+
+    "If the page has no chain and count is 1, set index" (facts 4): it has one, so the new address is chained too.
+    """
+    end = after([Spawn(1), *area(10, 1), Fork(1, 2), mremap(2, 10, 1, 20), Exit(1), mremap(2, 20, 1, 21)])
+    frame = np.array([end.frame(2, 21)])
+    assert int(end.machine.frames.index[frame[0]]) == 10
+    chained = [int(values[0]) for _, values in end.machine.strategy.chains.values(frame)]
+    assert sorted(value for value in chained if value != COUNT) == [20, 21]
+    assert end.visits(2, 21) == (2, 2, 3)  # the dead 1; in 2 at 10, at 20, and at 21
 
 
 LEFT = {(1, 2): 2, (1, 3): 3, (2, 3): 3, (1,): 1, (2,): 2, (3,): 3, (): 0}

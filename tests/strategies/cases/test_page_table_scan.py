@@ -211,17 +211,17 @@ def test_exit_in_every_order(order):
             assert end.visits(left, 11) == passed(2 if left == 1 else ptes, ptes)
 
 
-def test_zero_pages_and_swap_entries_are_not_passed():
+def test_zero_pages_are_passed_and_swap_entries_are_not():
     """
         before    1  10[a b 0 d]
         after     1  10[- b 0 d]
 
-    The page that was only read is the zero page (facts 0.2), which counts for nothing; a is swapped out. Present: b
-    and d.
+    The page that was only read is the zero page (facts 0.2): its pte is present, and passed as any (facts 1, step 4); a is
+    swapped out. Present: b, the zero page, d.
     """
     events = [Spawn(1), mmap(1, 10, 4), write(1, 10, 2), Read(1, 12 * P, P), write(1, 13), Swapout(1, 10 * P, P)]
     end = after(events)
-    assert (end.visits(1, 11), end.visits(1, 13)) == (passed(1, 2), passed(2, 2))
+    assert (end.visits(1, 11), end.visits(1, 13)) == (passed(1, 3), passed(3, 3))
 
 
 def test_file_pages_are_passed_alike_and_fork_copies_them():
