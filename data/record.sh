@@ -1,32 +1,19 @@
 #!/bin/sh
-# Records the programs of data/traces with strace and perf, and imports what they saw. Run as root on Debian 12 with
-# strace, linux-perf, bash, make, gcc, python3, apache2, apache2-utils, libapache2-mod-php and curl installed:
+# Records the programs of data/traces with `rmapmodel record`. Run as root on Debian 12 with strace, linux-perf, bash, make, gcc, python3, apache2, apache2-utils, libapache2-mod-php and curl installed:
 #   sh data/record.sh [shell-pipeline] [python-subprocess-threads] [make-compile] [apache2-prefork]
 # PYTHON names the interpreter that has rmapmodel. Programs run in /srv/demo, with an environment of their own, so that
-# no name of a person or a machine gets into a trace; the recordings themselves stay there.
+# no name of a person or a machine gets into a trace. It stops if a process disagrees with its own maps.
 set -eu
 traces=$(cd "$(dirname "$0")/traces" && pwd)
 python=${PYTHON:-python3}
 demo=/srv/demo
 port=8088
-calls=%memory,%process,open,openat,creat,close,close_range,dup,dup2,dup3,fcntl,memfd_create,shmget,shmctl
 
-# Tracepoints take CLOCK_MONOTONIC only; the header of perf script says how it relates to strace's wall clock.
-# perf record blocks SIGWINCH, by which apache2 is asked to end; a session of its own keeps apache2 from ending perf too.
 record() {
     name=$1
     shift
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=$demo \
-        perf record -q -B -N -e exceptions:page_fault_user -e exceptions:page_fault_kernel -c 1 -d -k CLOCK_MONOTONIC \
-        -m 128M -o "$demo/$name.data" -- \
-        perl -MPOSIX -e 'setsid; sigprocmask(SIG_SETMASK, POSIX::SigSet->new); exec @ARGV' \
-        strace -f -ttt -e trace="$calls" -o "$demo/$name.strace" "$@"
-}
-
-import() {
-    perf script -i "$demo/$1.data" --header --show-mmap-events --show-task-events > "$demo/$1.perf"
-    "$python" -m rmapmodel import strace "$demo/$1.strace" --perf "$demo/$1.perf" -o "$demo/$1.jsonl"
-    gzip -9 -n -c "$demo/$1.jsonl" > "$traces/$1.jsonl.gz"
+        "$python" -m rmapmodel record -o "$traces/$name.jsonl.gz" -- "$@"
 }
 
 shell_pipeline() {
@@ -142,12 +129,11 @@ EOF
     ab -q -n 1200 -c 8 "http://127.0.0.1:$port/index.php" > ab.txt
     sleep 2
     kill -WINCH "$(cat run/apache2.pid)"
-    wait
+    wait $!
 }
 
 mkdir -p $demo
 cd $demo
 for name in ${*:-shell-pipeline python-subprocess-threads make-compile apache2-prefork}; do
     "$(echo "$name" | tr - _)"
-    import "$name"
 done

@@ -1,5 +1,6 @@
 """The trace format: one JSON object a line, plain or compressed, read as a stream and written whole or not at all."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -9,7 +10,6 @@ import secrets
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -110,6 +110,16 @@ def write(path: str | os.PathLike, header: Header | None, events: Iterable[Event
     return count
 
 
+def check_writable(path: str | os.PathLike):
+    """Raises InputError if a trace could not be written to `path`, before the work that makes it; leaves nothing."""
+    with contextlib.suppress(_Undone), _replacing(Path(path)):
+        raise _Undone
+
+
+class _Undone(Exception):
+    """Ends the block of a file that is not to take its name."""
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The numbered lines of a file, never more than 1 MiB and a byte of one in memory."""
     number = 0
@@ -179,7 +189,7 @@ class _Zstd(io.RawIOBase):
         super().close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the name `path` when the block ends, and is gone when it fails."""
     target = os.path.realpath(path)

@@ -16,6 +16,7 @@ _MAP = re.compile(r"PERF_RECORD_MMAP2 (\d+)/\d+: \[0x([0-9a-f]+)\((?:0x)?([0-9a-
                   r"(?:(\S+:\S+ \d+) \d+|<[0-9a-f]*>)\]: ([r-][w-][x-])[ps] (.+)$")
 _EXEC = re.compile(r"PERF_RECORD_COMM exec: .*:(\d+)/\d+$")
 _FORK = re.compile(r"PERF_RECORD_FORK\(\d+:(\d+)\):\(\d+:(\d+)\)")
+_LOST = re.compile(r"PERF_RECORD_LOST\D*(\d+)")
 _REFERENCE = re.compile(r"# reference time: .* = (\d+)\.(\d+) \(TOD\) = (\d+)\.(\d+) ")
 _USER_END = 1 << 47  # x86_64: above it is the kernel's, or nothing
 _READ, _WRITE, _UNKNOWN = range(3)
@@ -142,6 +143,8 @@ class _Reader:
             self.to.execs[int(match[1])].append(time)
         elif match := _FORK.match(text):
             self.to.forks[int(match[2])].append((time, int(match[1])))
+        elif match := _LOST.match(text):
+            self.to.counts["event(s) that perf lost"] += int(match[1])
 
     def _file_name(self, name, inode):
         """One name for one inode: a file that took an earlier one's name is told apart by a number."""

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from heapq import merge
 from operator import itemgetter
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from .. import events
@@ -37,6 +38,19 @@ _NOT_IN_A_TRACE = {"mlockall", "munlockall", "process_madvise", "map_shadow_stac
 _PARTLY_DONE = {  # failures that leave behind what was done before them
     "mprotect": " ENOMEM", "mlock": " ENOMEM", "munlock": " ENOMEM", "madvise": (" ENOMEM", " EINVAL")}
 _EFFECT_AT_ENTRY = {"munmap", "madvise", "shmdt", "close", "close_range"}
+
+
+class Ending(NamedTuple):
+    """How a process of a trace ended: `called` and `ended` are when (ns) it entered exit_group and was gone.
+
+    `called` is None if it was killed. `since` counts the events before exit_group, `until` those before its exit event.
+    """
+
+    pid: int
+    called: int | None
+    ended: int
+    since: int
+    until: int
 
 
 class _Call:
@@ -256,6 +270,8 @@ class _Log:
         return True
 
     def _call(self, start, end, tid, whole, name, args, result, tail):
+        if name == "exit_group" and "ERESTART" not in tail:  # else a signal came first
+            self.calls.append(_Call(start, start, tid, "leaving"))
         if name in ("exit", "exit_group"):
             self._quits[tid] = _Call(start, end, tid, "died" if name == "exit" else "quit")
             return True
@@ -368,10 +384,11 @@ def _failed_faults(signals, recording):
 class _Process:
     """A process: its threads, and its table of file names by descriptor."""
 
-    __slots__ = ("pid", "threads", "files", "begun")
+    __slots__ = ("pid", "threads", "files", "begun", "left")
 
     def __init__(self, pid, files=None):
         self.pid, self.threads, self.files = pid, {pid}, {} if files is None else files
+        self.left = None  # when the first thread called exit_group, and the number of events before
         self.begun = []  # mremap calls that may have taken effect, though they have not returned
 
 
@@ -380,7 +397,7 @@ class _Importer:
 
     def __init__(self, log, recording):
         self.log, self.recording, self.counts = log, recording, log.counts
-        self.layout, self.events = Layout(), []
+        self.layout, self.events, self.endings = Layout(), [], []
         self.threads, self.ended, self.segments = {}, set(), {}
         self.descriptors = self.memfds = 0
         self.failed = _failed_faults(log.signals, recording)
@@ -401,7 +418,7 @@ class _Importer:
             return
         call.done = True
         try:
-            if call.name in ("exec", "died", "quit"):
+            if call.name in ("exec", "leaving", "died", "quit"):
                 handler(call)
             else:
                 handler(self._process(call.tid), call, *call.fields)
@@ -434,7 +451,7 @@ class _Importer:
     def _birth(self, process, call, child, kind, shares_files):
         if child in self.threads:
             self.counts["process(es) or thread(s) whose end the log does not show"] += 1
-            self._died_thread(child)
+            self._died_thread(child, call.when)
         if kind is None:
             self.threads[child] = process
             process.threads.add(child)
@@ -473,21 +490,28 @@ class _Importer:
             # execve writes the arguments there itself, without a page fault
             self._emit(events.Write(process.pid, seen.end - PAGE, PAGE))
 
+    def _leaving(self, call):
+        process = self.threads.get(call.tid)
+        if process and process.left is None:
+            process.left = call.when, len(self.events)
+
     def _died(self, call):
         if call.tid in self.threads:
-            self._died_thread(call.tid)
+            self._died_thread(call.tid, call.when)
 
-    def _died_thread(self, tid):
+    def _died_thread(self, tid, when):
         process = self.threads.pop(tid)
         process.threads.discard(tid)
         self.ended.add(tid)
         if not process.threads:
+            called, since = process.left or (None, len(self.events))
+            self.endings.append(Ending(process.pid, called, when, since, len(self.events)))
             self._emit(events.Exit(process.pid))
 
     def _quit(self, call):
         if call.tid in self.threads:
             for tid in list(self.threads[call.tid].threads):
-                self._died_thread(tid)
+                self._died_thread(tid, call.end)
 
     # -- page faults
 
@@ -722,6 +746,11 @@ def import_strace(log_path, perf_path=None, watch=iter):
     cannot be read or is of another kind. Cost: 10 to 20 microseconds a line, and a few hundred bytes of memory a call or
     event.
     """
+    return import_recording(log_path, perf_path, watch)[:2]
+
+
+def import_recording(log_path, perf_path=None, watch=iter):
+    """As import_strace, and third the `Ending` of each process in the order of its exit event; same errors and cost."""
     log = _Log(log_path, watch)
     recording = perf.read(perf_path, watch) if perf_path is not None else None
     if recording and (recording.span[0] > log.span[1] or recording.span[1] < log.span[0]):
@@ -732,7 +761,12 @@ def import_strace(log_path, perf_path=None, watch=iter):
     importer.run()
     header = events.Header(version=1, source=_source(recording), missing=_missing(importer.counts, recording),
                            arch=recording and recording.arch, kernel=recording and recording.kernel)
-    return header, list(_joined(importer.events))
+    firsts, joined = [], []
+    for first, event in _joined(importer.events):
+        firsts.append(first)
+        joined.append(event)
+    return header, joined, [each._replace(since=bisect_left(firsts, each.since), until=bisect_left(firsts, each.until))
+                            for each in importer.endings]
 
 
 def _missing(counts, recording):
@@ -756,15 +790,15 @@ def _source(recording):
 
 
 def _joined(found):
-    """Consecutive touches of ascending neighbour pages by one process become one event."""
-    last = None
-    for event in found:
+    """Yields (index of its first part, event); touches of ascending neighbour pages by one process become one event."""
+    first = last = None
+    for index, event in enumerate(found):
         if (type(event) is type(last) and type(event) in (events.Read, events.Write) and event.pid == last.pid
                 and event.addr == last.addr + last.len):
             last = type(last)(last.pid, last.addr, last.len + event.len)
             continue
         if last is not None:
-            yield last
-        last = event
+            yield first, last
+        first, last = index, event
     if last is not None:
-        yield last
+        yield first, last

@@ -181,7 +181,8 @@ def test_what_is_not_understood_is_counted_and_another_file_is_an_error(tmp_path
     x y  10/10 @1.2: PERF_RECORD_LOST lost 3
     something else
     """.rstrip())
-    assert missing == ["1 sample of perf that are not page faults", "1 line of perf script not understood"]
+    assert missing == ["1 sample of perf that are not page faults", "3 events that perf lost",
+                       "1 line of perf script not understood"]
     for content in (None, "", "what is this\n"):
         path = tmp_path / "other"
         if content is not None:
