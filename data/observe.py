@@ -15,10 +15,16 @@ from pathlib import Path
 
 import msgspec
 
-from rmapmodel.kernel.observe import observe
+from rmapmodel.kernel import observe as kernel
 from rmapmodel.trace.random_traces import random_trace
 
 LENGTH, AGREEING, TRIES = 50, 4, 30
+
+
+def observe(events):
+    """What is kept of an observation."""
+    told = kernel.observe(events)
+    return {key: told[key] for key in ("processes", "objects", "impossible", "unsupported") if key in told}
 
 
 def possible(events):

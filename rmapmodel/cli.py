@@ -51,6 +51,10 @@ def parser():
     _compare(_command(commands, "compare", compare, "one row a design, with the truth as the last row"))
     _explain(_command(commands, "explain", explain, "who maps a page, and how a design finds out"))
     _import(_command(commands, "import", import_, "turn a recording into a trace", common=False))
+    _record(_command(commands, "record", record, "record a real program into a trace", common=False))
+    _observe(_command(commands, "observe", observe, "execute a trace on the running kernel, print what came of it",
+                      common=False))
+    _verify(_command(commands, "verify", verify, "hold the model against the running kernel", common=False))
     _generate(_command(commands, "generate", generate, "write a synthetic workload", common=False))
     _report(_command(commands, "report", report, "run the notebooks, write the report", common=False))
     return top
@@ -114,6 +118,25 @@ def _import(sub):
     strace.add_argument("-o", dest="output", metavar="TRACE", help="where the trace goes (default: LOG.jsonl)")
 
 
+def _record(sub):
+    sub.add_argument("-o", dest="output", metavar="TRACE", required=True, help="where the trace goes")
+    sub.add_argument("--scrub", action="store_true", help="replace paths by pseudonyms, and leave the command out")
+    sub.add_argument("--max-memory", metavar="SIZE", default="4G", help="refuse to compare what needs more (default 4G)")
+    sub.add_argument("program", metavar="-- COMMAND", nargs=argparse.REMAINDER, help="the program and its arguments")
+
+
+def _observe(sub):
+    sub.add_argument("trace", metavar="TRACE", help="a trace: JSON Lines, plain, .gz or .zst")
+    sub.add_argument("--pages", action="store_true", help="add each process's resident pages with their mapcount")
+    sub.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _verify(sub):
+    sub.add_argument("traces", metavar="TRACE", nargs="*", help="traces: JSON Lines, plain, .gz or .zst")
+    sub.add_argument("--random", metavar="N", type=_positive, help="N random traces instead")
+    sub.add_argument("--seed", metavar="S", type=_positive, help="seed of the first random trace (default 1)")
+
+
 def _generate(sub):
     sub.add_argument("workload", metavar="WORKLOAD", nargs="?")
     sub.add_argument("--list", action="store_true", help="name the workloads, their parameters and defaults")
@@ -136,6 +159,12 @@ def _report(sub):
 def _line_number(text):
     if not text.isdigit() or not int(text):
         raise InputError(f"{text!r} is not a line number", field="--until")
+    return int(text)
+
+
+def _positive(text):
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise InputError(f"{text!r} is not a positive integer")
     return int(text)
 
 
@@ -204,11 +233,11 @@ def _pairs(parameters):
     return pairs
 
 
-def _watched(items, unit):
+def _watched(items, unit, total=None):
     """The items, with a progress bar when they take more than two seconds and stderr is a terminal."""
     from tqdm import tqdm
 
-    return tqdm(items, delay=2, leave=False, unit=f" {unit}", disable=not sys.stderr.isatty())
+    return tqdm(items, total=total, delay=2, leave=False, unit=f" {unit}", disable=not sys.stderr.isatty())
 
 
 class WatchedTrace:
@@ -285,6 +314,8 @@ def explain(args):
         raise InputError(f"{args.page!r} is not PID:ADDR, like 1:0x10000000", field="PID:ADDR")
     told = study.explain(WatchedTrace(_trace(args.trace)), args.strategy, pid, address, args.until, options)
     print(json.dumps(told) if args.json else study.as_text(told))
+    if told["wrong"]:
+        raise CheckFailed(f"{args.strategy} finds other mappings of this page than the page tables hold")
 
 
 def import_(args):
@@ -298,6 +329,67 @@ def import_(args):
     print(f"{output}: {count} events")
     for line in header.missing:
         print(f"  missing: {line}")
+
+
+def record(args):
+    """Records a real program into a trace, and holds each of its processes against its own maps."""
+    import shlex
+
+    import msgspec
+
+    from .study.recorded import agreement
+    from .trace import jsonl
+    from .trace.record import record as run_program
+    from .trace.scrub import scrub
+
+    command = args.program[args.program[:1] == ["--"]:]
+    if not command:
+        raise InputError("record wants a command: rmapmodel record -o TRACE -- COMMAND...")
+    max_memory = memory_size(args.max_memory)
+    jsonl.check_writable(args.output)
+    recorded = run_program(command, lambda lines: _watched(lines, "lines"))
+    header, events = recorded.header, recorded.events
+    if args.scrub:
+        events = scrub(events)
+    else:
+        header = msgspec.structs.replace(header, source=f"{header.source}; command: {shlex.join(command)}")
+    count = jsonl.write(args.output, header, events)
+    told = [f"{args.output}: {count} events; the program {recorded.status}",
+            *(f"  missing: {line}" for line in recorded.header.missing)]
+    print(*told, sep="\n", file=sys.stderr)  # stdout is the program's
+    found = agreement(args.output, recorded.header, _watched(recorded.events, "events"), recorded.endings, max_memory)
+    print(found, file=sys.stderr)
+    return FAILED if found.differences else 0
+
+
+def observe(args):
+    """Executes a trace on the running kernel and prints what it says of it."""
+    from .kernel import require
+
+    require()
+    from .kernel import observe as kernel
+
+    told = kernel.result(_trace(args.trace), args.pages)
+    print(json.dumps(told) if args.json else kernel.summary(told))
+
+
+def verify(args):
+    """Observes and replays traces, and prints what differs."""
+    from .kernel import require
+
+    if bool(args.traces) == bool(args.random) or args.seed and not args.random:
+        raise InputError("verify wants traces, or --random N [--seed S]")
+    require()
+    from .study import verify as study
+
+    named = study.random_traces(args.random, args.seed or 1) if args.random else study.moments(map(_trace, args.traces))
+    verdict = study.verify(named, watched=lambda items: _watched(items, "traces", args.random))
+    if args.random:
+        print(*study.table(verdict.contents), "", sep="\n")
+    else:
+        print(*(f"{name}, line {line}: refused by both ({why})\n" for name, line, why in verdict.refused), sep="", end="")
+    print(verdict)
+    return FAILED if verdict.failed else 0
 
 
 def generate(args):

@@ -19,7 +19,7 @@ WEIGHTS = {
     "mmap": 14, "mmap_fixed": 5, "munmap": 6, "mprotect": 12, "shrink": 2, "grow": 4, "move": 9, "move_grow": 3,
     "dontunmap": 2, "dup": 1, "brk": 4, "mlock": 2, "munlock": 1, "swapout": 0, "reclaim": 0, "advice": 6, "advice_pages": 3, "read": 7,
     "write": 18, "stack": 2, "stack_touch": 3, "remap_file_pages": 1, "spawn": 1, "fork": 9, "clone_vm": 1, "vfork": 1,
-    "exec": 2, "exit": 5, "undo": 16,
+    "exec": 2, "exit": 5, "undo": 16, "sandwich": 0,
 }
 ADVICE = {"dontfork": 2, "dofork": 2, "dontdump": 2, "dodump": 2, "nohugepage": 1, "hugepage": 1, "mergeable": 1,
           "unmergeable": 1, "wipeonfork": 2, "keeponfork": 2, "random": 1, "sequential": 1, "normal": 1}
@@ -214,6 +214,23 @@ class Generator:
 
     def mmap_fixed(self, pid, mm):
         self.mapped(pid, mm, *self.span(mm), True)
+
+    def sandwich(self, pid, mm):
+        """Two mappings, touched or not, and then what lies between them: the merge rules of ages differ in this."""
+        start, n = self.span(mm)
+        n = max(n, 3)
+        if start + n > BASE + WINDOW or not self.free(mm, start, n):
+            return
+        low = self.r.randrange(1, n - 1)
+        high = self.r.randrange(low + 1, n)
+        file = self.r.choice((None, None, "a"))
+        flags = ["private"] if file else ["private", "anonymous"]
+        for a, b in ((0, low), (high, n), (low, high)):
+            self.add(ev.Mmap(pid, (start + a) * P, (b - a) * P, "rw-", list(flags), file, (16 + a) * P if file else 0))
+            for i in range(a, b):
+                mm.pages[start + i] = Page(False, file, 16 + i if file else 0, None, "rw-", False, False, False, ())
+            if a != low and self.r.random() < .6:
+                self.add(ev.Write(pid, (start + a) * P, P))
 
     def munmap(self, pid, mm):
         start, n = self.span(mm)

@@ -266,11 +266,12 @@ VMA_ADVICE = {  # advice: (flags set, flags cleared), mm/madvise.c:madvise_vma_b
 
 
 def madvise(machine, event):
-    """Advice: a flag of the vma, or something done to its pages; holes are skipped."""
+    """Advice: a flag of the vma, or something done to its pages; holes are skipped, but populating one is refused."""
     mm = machine.mm_of(event.pid)
     start, end = _range(machine, event)
     advice = event.advice
-    pieces = _pieces(machine, mm, start, end, "madvise", holes_allowed=True)
+    # mm/madvise.c:madvise_populate ends with ENOMEM at a hole; the others go on behind it
+    pieces = _pieces(machine, mm, start, end, "madvise", holes_allowed=not advice.startswith("populate"))
     if advice in VMA_ADVICE:
         _advise_vmas(machine, mm, pieces, advice)
     elif advice in PAGE_ADVICE:
