@@ -51,9 +51,9 @@ _SPAWNS = "import os; os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0); 
 
 PROGRAMS = {  # (command, how it ends, processes that call exit_group, processes killed)
     "a pipeline and a subshell": (["sh", "-c", "ls / | wc > /dev/null; (exit 3)"], "exited with 3", 4, 0),
-    "fork, mremap, a thread": (["/usr/bin/python3", "-c", _FORKS_AND_MOVES], "exited with 0", 2, 0),
-    "threads that still run": (["/usr/bin/python3", "-c", _THREADS_THAT_STILL_RUN], "exited with 7", 1, 0),
-    "posix_spawn and exec": (["/usr/bin/python3", "-c", _SPAWNS], "exited with 0", 2, 0),
+    "fork, mremap, a thread": ([sys.executable, "-c", _FORKS_AND_MOVES], "exited with 0", 2, 0),
+    "threads that still run": ([sys.executable, "-c", _THREADS_THAT_STILL_RUN], "exited with 7", 1, 0),
+    "posix_spawn and exec": ([sys.executable, "-c", _SPAWNS], "exited with 0", 2, 0),
     "one that is killed": (["sh", "-c", "sleep 100 & kill $!; wait; kill -KILL $$"], "killed by SIGKILL", 0, 2),
     "one that outlives it": (["sh", "-c", "setsid sleep 0.3 & exit 0"], "exited with 0", 2, 0)}
 
