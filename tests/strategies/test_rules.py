@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rmapmodel.errors import InputError
-from rmapmodel.events import (Brk, Exit, Fork, Madvise, Mmap, Mremap, Munmap, Read, Reclaim, RemapFilePages, Spawn, Swapout,
+from rmapmodel.events import (Brk, Exit, Fork, Madvise, Mmap, Mprotect, Mremap, Munmap, Read, Reclaim, RemapFilePages, Spawn, Swapout,
                               Write)
 from rmapmodel.strategies import STRATEGIES, Strategy, register
 from rmapmodel.strategies import strategy as named
@@ -416,3 +416,112 @@ def test_an_area_grows_to_the_end_of_its_slice_and_not_beyond(grown, refused):
     machine = run(events, "shared_space_unique", arch="i386").machine
     assert [each["op"] for each in machine.refused] == refused
     assert machine.mm_of(1).vmas[0].anon_offset == first + 2 * large
+
+
+# -- what a sample of mutants had slipped past
+
+
+def test_an_area_that_does_not_map_a_page_is_told_from_no_area():
+    """1 wrote what 2 and 3 still share: its context comes first, with an area at the index and another page in it."""
+    assert outcomes([*FAMILY, Fork(1, 3), Write(1, A, P)], "cow_context", 2, A) \
+        == [([1], "does not map it"), ([3], "maps it"), ([2], "maps it")]
+
+
+def test_a_record_that_leads_lower_is_not_taken_for_the_one_that_is_missing():
+    """1: C; 2: C -> B; 3, child of 2: B -> A. 2 reads the page back first, at B, from where records lead to A alone."""
+    events = [Spawn(1), Mmap(1, C, P, "rw-", ANON), Write(1, C, P), Fork(1, 2), Mremap(2, C, P, B, P, FIXED), Fork(2, 3),
+              Mremap(3, B, P, A, P, FIXED), Swapout(), Read(2, B, P), Read(1, C, P), Read(3, A, P)]
+    assert len(walk(after(events, "anonmm_remap"), 1, C).mappings()[0]) == 3
+
+
+def test_records_that_overlap_are_all_searched():
+    """2 moved A to B, 3 to C: a balanced tree of two, 2 nodes a search and one more for the second hit of A."""
+    machine = after([*FAMILY, Fork(1, 3), Mremap(2, A, P, B, P, FIXED), Mremap(3, A, P, C, P, FIXED)], "anonmm_remap",
+                    index="interval_tree")
+    assert parts(machine, 1, A)[:3] == (3, 3, 3 + (2 + 1) + 2 + 2)
+
+
+def test_a_scattered_address_behind_the_end_of_an_area_is_tried_in_it():
+    """
+        V: A [0 1]   W: A + 2 [10 11] of the file; W shows page 2 at A + 2, where V would have it were it longer
+    """
+    events = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ["shared"], "f", 0),
+              Mmap(1, A + 2 * P, 2 * P, "rw-", ["shared"], "f", 10 * P), RemapFilePages(1, A + 2 * P, P, 2)]
+    assert parts(after(events, "anonmm", kernel="2.6.4"), 1, A + 2 * P)[:4] == (1, 2, 1, 1)
+
+
+def test_a_page_is_chained_once_that_a_touch_maps_in_and_out_of_place_at_once():
+    again = [*SCATTERED, Madvise(1, A, 4 * P, "dontneed"), Read(1, A, 4 * P)]
+    assert parts(after(again, "objrmap", kernel="2.6.4"), 1, A)[:2] == (2, 2)
+    # another process has it in its place at the same addresses
+    other = [Spawn(2), Mmap(2, A, 4 * P, "rw-", ["shared"], "f", 0), Read(2, A, 4 * P), *again]
+    assert parts(after(other, "objrmap", kernel="2.6.4"), 1, A)[:2] == (3, 3)
+
+
+def test_the_log_tells_a_chained_address_that_is_tried_in_vain():
+    back = [*SCATTERED, RemapFilePages(1, A, 2 * P, 0), Spawn(2), Mmap(2, B, 4 * P, "rw-", ["shared"], "f", 0),
+            Read(2, B, 4 * P)]
+    log = []
+    walk(after(back, "anonmm", kernel="2.6.4"), 1, A + 2 * P, log)
+    assert [(visit["pids"], visit["address"], visit["outcome"]) for visit in log] == [
+        ([1], A + 2 * P, "maps it"), ([1], A, "does not map it"), ([2], B + 2 * P, "maps it")]
+
+
+def test_the_log_of_a_list_names_each_area_that_is_passed():
+    """Newest first: pieces split off below stand before the rest."""
+    events = [Spawn(1), Mmap(1, A, 4 * P, "rw-", ANON), Write(1, A, 4 * P), Mprotect(1, A + P, P, "r--")]
+    log = []
+    walk(after(events, "anon_vma", kernel="2.6.11", index="list"), 1, A + P, log)
+    told = [(visit["start"], visit["outcome"]) for visit in log if "outcome" in visit]
+    assert sorted(told) == [(A, "out of range"), (A + P, "maps it"), (A + 2 * P, "out of range")] and told[-1][0] == A + P
+
+
+def test_one_linear_area_that_does_not_map_a_page_hides_no_nonlinear_one():
+    """2 maps the file and touched nothing; 1 has page 2 out of place only."""
+    events = [*SCATTERED, Munmap(1, A + 2 * P, 2 * P), Spawn(2), Mmap(2, B, 4 * P, "rw-", ["shared"], "f", 0)]
+    assert parts(after(events, "anon_vma", kernel="2.6.20"), 1, A)[:2] == (2, 2)
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("page_table_scan", "pte_chain")])
+def test_an_unmapped_area_of_a_file_is_looked_at_no_more(strategy):
+    both = [Spawn(1), Mmap(1, A, P, "rw-", ["private"], "f", 0), Mmap(1, B, P, "rw-", ["private"], "f", 0), Read(1, A, P)]
+    assert parts(after(both, strategy), 1, A)[1] == 2
+    assert parts(after([*both, Munmap(1, B, P)], strategy), 1, A)[1] == 1
+
+
+@pytest.mark.parametrize("strategy", ["anon_vma", "anon_vma_chain"])
+def test_neighbours_whose_offsets_do_not_meet_have_objects_of_their_own(strategy):
+    """A touched area moved up behind an untouched one, with the offsets of its old place below."""
+    events = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ANON), Write(1, A, 2 * P), Mmap(1, B, 2 * P, "rw-", ANON),
+              Mremap(1, A, 2 * P, B + 2 * P, 2 * P, FIXED), Write(1, B, P)]
+    assert after(events, strategy, kernel="2.6.34").ledger.alive()["anon_vma"] == 2
+
+
+def test_in_2_6_34_an_area_that_shares_its_neighbours_object_stands_at_the_head_of_its_list():
+    events = [Spawn(1), Mmap(1, A, 2 * P, "rw-", ANON), Mprotect(1, A + P, P, "rwx"), Write(1, A, P), Write(1, A + P, P)]
+    machine = after(events, "anon_vma_chain", kernel="2.6.34")
+    assert machine.ledger.alive()["anon_vma"] == 1
+    assert (parts(machine, 1, A + P)[0], parts(machine, 1, A)[0]) == (1, 2)
+
+
+def test_a_child_is_linked_and_unlinked_under_the_lock_of_its_parents_children():
+    machine = after([*FAMILY, Fork(1, 3), Exit(2)], "cow_context")
+    locking = machine.ledger.locks["cow_context list_write_lock", "exclusive"]
+    assert (locking.acquired, locking.by_instance) == (3, {1: 3})
+
+
+def test_the_first_page_of_an_address_space_is_found_as_any():
+    machine = after([Spawn(1), Mmap(1, 0, P, "rw-", ANON), Write(1, 0, P), Fork(1, 2)], "cow_context")
+    assert parts(machine, 1, 0)[:2] == (2, 2)
+
+
+def test_a_childs_slice_on_x86_64_begins_at_2_to_the_47_bytes():
+    machine = after([Spawn(1), Fork(1, 2), *area_of(2, B)], "shared_space_unique")
+    assert machine.mm_of(2).vmas[0].anon_offset * P == (1 << 47) + B
+
+
+def test_marks_of_objrmap_are_charged_to_the_budget():
+    """One byte a frame beyond pte_chain."""
+    events = [Spawn(1), *area(A, 3000), Mmap(1, 64 * A, P, "r--", ["shared"], "f", 0), Read(1, 64 * A, P)]
+    marked, chained = (after(events, name) for name in ("objrmap", "pte_chain"))
+    assert marked.budget.used - chained.budget.used == len(chained.frames.mapcount)
