@@ -453,8 +453,8 @@ def test_a_scattered_address_behind_the_end_of_an_area_is_tried_in_it():
 def test_a_page_is_chained_once_that_a_touch_maps_in_and_out_of_place_at_once():
     again = [*SCATTERED, Madvise(1, A, 4 * P, "dontneed"), Read(1, A, 4 * P)]
     assert parts(after(again, "objrmap", kernel="2.6.4"), 1, A)[:2] == (2, 2)
-    # another process has it in its place at the same addresses
-    other = [Spawn(2), Mmap(2, A, 4 * P, "rw-", ["shared"], "f", 0), Read(2, A, 4 * P), *again]
+    # another process has it in its place where 1 has it out of place: at A
+    other = [Spawn(2), Mmap(2, A, 4 * P, "rw-", ["shared"], "f", 2 * P), Read(2, A, 4 * P), *again]
     assert parts(after(other, "objrmap", kernel="2.6.4"), 1, A)[:2] == (3, 3)
 
 
@@ -474,6 +474,12 @@ def test_the_log_of_a_list_names_each_area_that_is_passed():
     walk(after(events, "anon_vma", kernel="2.6.11", index="list"), 1, A + P, log)
     told = [(visit["start"], visit["outcome"]) for visit in log if "outcome" in visit]
     assert sorted(told) == [(A, "out of range"), (A + P, "maps it"), (A + 2 * P, "out of range")] and told[-1][0] == A + P
+    log = []
+    machine = after([*events, Fork(1, 2), Fork(1, 3)], "anon_vma", kernel="2.6.11", index="list")
+    walk(machine, 1, A + P, log)
+    told = [(visit["pids"][0], visit["start"], visit["outcome"]) for visit in log if "outcome" in visit]
+    assert {(pid, start) for pid, start, _ in told} == {(pid, A + n * P) for pid in (1, 2, 3) for n in range(3)}
+    assert len(told) == 9 and {start for _, start, outcome in told if outcome == "maps it"} == {A + P}
 
 
 def test_one_linear_area_that_does_not_map_a_page_hides_no_nonlinear_one():
