@@ -718,3 +718,79 @@ def test_memory_for_frames_is_charged():
         machine(S, anon(0, 100_000), write(0, 100_000), max_memory=1 << 20)
     small = machine(S, anon(0, 1000), write(0, 1000))
     assert small.budget.used > 17 * len(small.frames.mapcount)
+
+
+# -- what a sample of mutants had slipped past
+
+
+def test_dontunmap_leaves_the_source_unlocked():
+    model = machine(S, anon(0, 4, also=["locked"]), remap(0, 4, 20, also=["fixed", "dontunmap"]))
+    assert [bool(vma.flags & LOCKED) for vma in model.processes[1].vmas] == [False, True]
+
+
+def test_what_lies_at_the_end_of_user_memory_can_be_moved_and_locked_and_nothing_behind_it():
+    end = (1 << 47) - P
+    last = [S, Mmap(1, end - P, P, "rw-", ANON)]
+    assert vmas(*last, Mremap(1, end - P, P, A, P, FIXED)) == [(0, 1)]
+    machine(*last, Mlock(1, end - P, P))
+    impossible("len", *last, Mlock(1, end - P, 2 * P))
+
+
+def test_the_break_keeps_its_distance_from_a_stack_that_begins_right_behind_it():
+    """One page above the new break: free, but within the stack's gap."""
+    stack = Mmap(1, A + 5 * P, P, "rw-", ANON + ["growsdown"])
+    impossible("addr", S, Brk(1, A), stack, Brk(1, A + 4 * P))
+
+
+def test_each_event_names_its_own_frames_only():
+    model = machine(S, anon(0, 4), write(0, 4), Fork(1, 2), Exit(2))
+    model.apply(write(1, 1))  # the last owner keeps it: no other mapping, but another owner
+    assert np.concatenate(model.touched).tolist() == [model.processes[1].table.at(A // P + 1)]
+    model.apply(Mprotect(1, A, P, "r--"))
+    assert model.touched == []
+
+
+def test_up_to_2_6_6_the_first_part_of_an_area_joins_the_one_below():
+    """[r--][rw- rw- rw-], and the first of the three made r--: the boundary moves up."""
+    events = [S, anon(0, 4), Mprotect(1, A, P, "r--"), Mprotect(1, A + P, P, "r--")]
+    assert vmas(*events, kernel="2.6.4", strategy="pte_chain") == [(0, 2), (2, 2)]
+
+
+def test_what_memory_is_charged_to_the_last_byte():
+    """An mm, a vma, leaves of 512 entries of 4 bytes with 200 for their place, 17 bytes a frame."""
+    empty, full = machine(S, strategy="page_table_scan"), machine(S, anon(0, 3000), write(0, 3000),
+                                                                strategy="page_table_scan")
+    leaves = len(full.processes[1].table.leaves)
+    assert empty.budget.used == 2500
+    assert full.budget.used == 2500 + 700 + leaves * (512 * 4 + 200) + 17 * len(full.frames.mapcount)
+    gone = machine(S, Mmap(1, A, 8 * P, "rw-", SHMEM), write(0, 8), Munmap(1, A, 8 * P), strategy="page_table_scan")
+    assert gone.budget.used == 2500 + 17 * len(gone.frames.mapcount)  # the page cache of a shared object goes with it
+
+
+def test_check_tells_a_walk_that_finds_too_much(monkeypatch):
+    model = machine(S, anon(0, 1), write(0, 1))
+    right = model.strategy.walk
+
+    def wrong(frames, log=None):
+        found = right(frames, log)
+        found.found(frames, 1, np.array([A // P + 9]))
+        return found
+    monkeypatch.setattr(model.strategy, "walk", wrong)
+    with pytest.raises(AssertionError, match="the walk finds 2 mappings of 1"):
+        model.check()
+
+
+def test_a_nonlinear_area_shows_other_pages_only_where_it_was_told_to():
+    """Page 2 at the first place; the others, read later, in their own."""
+    model = machine(S, file(0, 4, page=8), RemapFilePages(1, A, P, 10), read(0, 4), kernel="2.6.20")
+    frames = model.processes[1].table.gather(np.arange(A // P, A // P + 4))
+    assert model.frames.index[frames].tolist() == [10, 9, 10, 11]
+
+
+def test_page_numbers_of_files_end_where_their_bytes_do():
+    """x86_64: 2^64 bytes; a nonlinear mapping of pages beyond 8 TiB is more than is modelled."""
+    top = (1 << 52) * P
+    machine(S, Mmap(1, A, 2 * P, "r--", ["private"], "f", top - 2 * P))
+    impossible("offset", S, Mmap(1, A, 2 * P, "r--", ["private"], "f", top - P))
+    for pgoff in ((1 << 31) - 1, 1 << 31, 1 << 40):
+        impossible("pgoff", S, file(0, 4), RemapFilePages(1, A, P, pgoff), kernel="2.6.20")
