@@ -206,14 +206,19 @@ def started(home):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_an_interruption(number, tmp_path):
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    # what is started in the background by a shell ignores SIGINT, and hands that down
     with subprocess.Popen([sys.executable, "-m", "rmapmodel", "verify", "--random", "100000"], env=env,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as verify:
-        deadline = time.monotonic() + 30
-        while len(started(tmp_path)) < 3 and time.monotonic() < deadline:
-            time.sleep(.01)
-        assert started(tmp_path)
-        verify.send_signal(number)
-        verify.wait(30)
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as verify:
+        try:
+            deadline = time.monotonic() + 30
+            while len(started(tmp_path)) < 3 and time.monotonic() < deadline:
+                time.sleep(.01)
+            assert started(tmp_path)
+            verify.send_signal(number)
+            verify.wait(30)
+        finally:
+            verify.kill()
     assert verify.returncode == (130 if number == signal.SIGINT else -number)
     while started(tmp_path) and time.monotonic() < deadline + 10:
         time.sleep(.02)
