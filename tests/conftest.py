@@ -1,9 +1,15 @@
 """What all tests share: the same examples in every run, and no skip where CI is to run everything."""
 
 import os
+import signal
+import threading
 
 import hypothesis
 import pytest
+
+# What a shell starts in the background ignores SIGINT and hands that down, also to what the tests mean to interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 # Other examples every time, until it is stopped: HYPOTHESIS_PROFILE=nightly, for tests/strategies/test_lockstep.py.
