@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything is installed into .venv, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test mutation lab lock
+.PHONY: help setup report test mutation tables lab lock
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12` chooses another.
@@ -31,13 +31,16 @@ test: setup ## Run all tests, on all cores.
 mutation: setup $(MUTATION) ## Break the model in hundreds of places and see whether the quick tests notice (half an hour).
 	$(BIN)/python tests/mutation/run.py --tool $(VENV)/mutation/bin/python $(ARGS)
 
+tables: setup ## Make data/tables/moves.csv and reclaim.csv anew from data/traces (minutes).
+	$(BIN)/python data/corpus/tables.py
+
 lab: setup ## Open JupyterLab on the notebooks, for this machine only (127.0.0.1, with a token).
 	$(BIN)/jupyter lab --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 lock: setup ## Resolve the dependencies of pyproject.toml anew into requirements.lock (needs uv).
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], \
-	    sep="\n")' | uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra test --upgrade \
+	    sep="\n")' | uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --all-extras --upgrade \
 	        --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock pyproject.toml -
 
 # The tool that makes the mutants has an environment of its own: it is no part of what `make test` needs.

@@ -1,4 +1,4 @@
-"""How a notebook hands a figure or a verdict to its reader, and to the report: as an output that carries all of it."""
+"""How a notebook hands a figure, a sentence or a verdict to its reader, and to the report: as outputs that carry all of it."""
 
 import base64
 import html
@@ -76,6 +76,23 @@ def _saved(fig, kind, salt, **metadata):
     return content.getvalue()
 
 
+def say(text, **values):
+    """Display Markdown with measured values in it, and store each under its name for the report and for tests.
+
+    `text` is a format string (see str.format) of the names in `values`: numbers or texts. Raises ValueError for a value
+    of another kind, KeyError for a name that has none.
+
+    >>> say("{found:,} of {mappings:,} mappings found.", found=999, mappings=1000)
+    999 of 1,000 mappings found.
+    """
+    values = {name: _plain(value) for name, value in values.items()}
+    for name, value in values.items():
+        if not isinstance(value, (str, numbers.Real)):
+            raise ValueError(f"{name} is {value!r}, not a number or text")
+    told = text.format(**values)
+    _display({"application/vnd.rmapmodel.values+json": values, "text/markdown": told, "text/plain": told})
+
+
 def verdict(claims, sentence):
     """Display the claims a notebook decides, each a mapping, and the sentence that follows from them.
 
@@ -109,10 +126,15 @@ def _claim(claim):
     unknown, missing = claim.keys() - _CLAIM.keys(), {key for key in _CLAIM if _CLAIM[key]} - claim.keys()
     if unknown or missing:
         raise ValueError(f"claim {claim.get('id')!r}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    plain = {key: value.item() if hasattr(value, "item") else value for key, value in claim.items()}
+    plain = {key: _plain(value) for key, value in claim.items()}
     for key in ("holds", "expected"):
         if not isinstance(plain.get(key, True), bool):
             raise ValueError(f"claim {plain['id']!r}: {key} is {plain[key]!r}, not true or false")
     if not isinstance(plain["measured"], (str, numbers.Real)):
         raise ValueError(f"claim {plain['id']!r}: measured is {plain['measured']!r}, not a number or text")
     return plain
+
+
+def _plain(value):
+    """A numpy value as Python's own."""
+    return value.item() if hasattr(value, "item") else value

@@ -1,4 +1,4 @@
-"""The figures and verdicts that an executed notebook holds, as rmapmodel.figures.publish displayed them."""
+"""The figures, values and verdicts that an executed notebook holds, as rmapmodel.figures.publish displayed them."""
 
 import base64
 import re
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 FIGURE = "application/vnd.rmapmodel.figure+json"
 VERDICT = "application/vnd.rmapmodel.verdict+json"
+VALUES = "application/vnd.rmapmodel.values+json"
 FIGURE_ID = re.compile("fig-[a-z0-9-]+")
 
 
@@ -44,6 +45,11 @@ def as_verdict(output):
     """Return the Verdict that an output shows, or None."""
     verdict = output.get("data", {}).get(VERDICT)
     return verdict and Verdict(verdict["claims"], verdict["sentence"])
+
+
+def as_values(output):
+    """Return the named values of a sentence that an output shows, or {}."""
+    return output.get("data", {}).get(VALUES, {})
 
 
 def outputs(notebook):

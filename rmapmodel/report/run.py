@@ -38,6 +38,7 @@ class Run:
     error: dict | None
     title: str
     figures: list = field(default_factory=list)
+    values: dict = field(default_factory=dict)
     verdicts: list = field(default_factory=list)
     wrong: list = field(default_factory=list)
 
@@ -172,7 +173,7 @@ def _traceback(notebook, cell):
 
 
 def gather(runs):
-    """Give each run its figures and verdicts, and note what is wrong with them."""
+    """Give each run its figures, values and verdicts, and note what is wrong with them."""
     shown = {}
     for run in runs:
         for output in collect.outputs(run.notebook):
@@ -182,6 +183,9 @@ def gather(runs):
             elif figure:
                 shown[figure.id] = run.name
                 run.figures.append(figure)
+            for name, value in collect.as_values(output).items():
+                if run.values.setdefault(name, value) != value:
+                    run.wrong.append(f"two values are called {name}: {run.values[name]} and {value}")
             if verdict:
                 run.verdicts.append(verdict)
         run.wrong += [f"claim {claim['id']}: check failed, measured {claim['measured']}"
@@ -222,6 +226,7 @@ def _manifest(runs, versions):
                        for path in (CHECKOUT / value, run.path.parent / value, Path(value)) if path.is_file()},
             "error": run.error and run.error["text"],
             "figures": [figure.id for figure in run.figures],
+            "values": run.values,
             "claims": run.claims,
         } for run in runs},
     }

@@ -3,9 +3,10 @@
 import time
 
 import ipywidgets as widgets
+import pandas as pd
 import pytest
 
-from rmapmodel.explore import mremap, program, space
+from rmapmodel.explore import program, table
 from rmapmodel.explore.guess import Guess, bars, plain
 from rmapmodel.study.compare import compare
 from rmapmodel.study.program import against_truth
@@ -30,7 +31,12 @@ def explorers():
     searches = sweep(family, {"processes": [1, 8], "areas": [2, 4]}, ["shared_space"]).assign(index="prio_tree")
     searches["visits_per_mapping"] = searches.visits / searches.mappings
     frame, _ = compare(inherited(0.5, 0.5), options=Options(reclaim="default"))
-    return {"mremap": lambda: mremap.explorer(moves, 0.5, 0.5), "space": lambda: space.explorer(searches),
+    return {"mremap": lambda: table.explorer(
+                "How many ptes?", moves, {"strategy": "Design", "moved": "Moved", "shared": "Shared"},
+                {"probes_per_mapping": "ptes a mapping", "kib": "KiB added"}),
+            "space": lambda: table.explorer(
+                "How many vmas?", searches, {"processes": "Processes", "areas": "Areas", "index": "Index"},
+                {"visits_per_mapping": "visits a mapping"}, by="index", reference=("truth", 1.0), start={"processes": 8}),
             "program": lambda: program.explorer(against_truth(frame), {"KiB": "kib", "objects": "objects"})}
 
 
@@ -73,7 +79,7 @@ def test_mremap_tells_what_a_replay_measures(explorers):
     explorer.button.click()
     for moved, shared, design in (0.5, 0.5, "anonmm"), (0.5, 1.0, "anonmm"), (0.0, 1.0, "anon_vma"):
         explorer.controls["moved"].value, explorer.controls["shared"].value = moved, shared
-        explorer.controls["design"].value = design
+        explorer.controls["strategy"].value = design
         measured = costs(replay(inherited(moved, shared), design))
         assert f"<b>{plain(measured['probes'] / measured['mappings'])}</b>.</p>" in explorer.shown.value
         assert plain(measured["design_bytes"] / 1024) in explorer.shown.value
@@ -109,3 +115,13 @@ def test_a_guess_follows_its_controls_once_made():
     explorer.button.click()
     explorer.controls["n"].value = 2
     assert "You guessed 7.00; the model measures <b>2</b>" in explorer.shown.value
+
+
+def test_a_table_begins_where_told_and_says_what_it_lacks():
+    frame = pd.DataFrame({"processes": [1, 8, 8], "index": ["list", "list", "tree"], "visits": [1.0, 8.0, 2.0]})
+    explorer = table.explorer("?", frame, {"processes": "Processes", "index": "Index"}, {"visits": "visits"}, by="index",
+                              start={"processes": 8, "index": "tree"}, reference=("truth", 1.0))
+    explorer.button.click()
+    assert "measures <b>2.00</b>" in explorer.shown.value and "truth" in explorer.shown.value
+    explorer.controls["processes"].value = 1
+    assert "measures <b>nothing at this point</b>" in explorer.shown.value and "tree" not in explorer.shown.value

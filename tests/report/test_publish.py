@@ -94,6 +94,17 @@ def test_a_cell_may_be_run_again_by_hand(shown, monkeypatch):
         publish.show(draw(), "fig-a", "", DATA)
 
 
+def test_the_report_finds_a_sentences_values(shown):
+    publish.say("{missed:,} of {all:,} missed", missed=np.int64(1000), all=4000.5)
+    assert collect.as_values(shown[0]) == {"missed": 1000, "all": 4000.5}
+    assert type(collect.as_values(shown[0])["missed"]) is int
+    assert shown[0]["data"]["text/markdown"] == "1,000 of 4,000.5 missed"
+    with pytest.raises(ValueError, match="missed is"):
+        publish.say("{missed}", missed=[1])
+    with pytest.raises(KeyError):
+        publish.say("{missed}", found=1)
+
+
 CLAIM = {"id": "c", "claim": "all <b>is</b> well", "measured": 3, "holds": True}
 
 
