@@ -4,9 +4,6 @@ Numbers that somebody published are read from data/published/figures.csv by thei
 the project's notes on the debate and on the kernel sources, cited by section.
 """
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,6 +12,7 @@ from rmapmodel.events import Brk, Exit, Fork, Mmap, Mprotect, Mremap, Reclaim, S
 from rmapmodel.index import make_index
 from rmapmodel.strategies import STRATEGIES
 from rmapmodel.strategies.shared_space_unique import INDEX_BITS
+from rmapmodel.study.published import figures
 from rmapmodel.study.replay import Options, replay
 from rmapmodel.trace.workloads import generate
 from tests.traces import in_memory, run
@@ -28,8 +26,7 @@ DESIGNS = [name for name, design in STRATEGIES.items() if design.__module__.star
 SIZES = (1, 2, 4, 8, 16, 32)
 """Children of the families in which growth is looked at."""
 
-with (Path(__file__).parents[1] / "data" / "published" / "figures.csv").open(encoding="utf-8", newline="") as source:
-    FIGURES = {row["id"]: float(row["value"]) for row in csv.DictReader(source)}
+FIGURES = {id: figure.value for id, figure in figures().items()}
 
 
 def workload(name, strategy, index=None, kernel=None, **parameters):
