@@ -57,7 +57,7 @@ class Map:
     pid: int = 1
 
     def vmas(self, kernel):
-        """(first page, end, protection, touched) of each vma on a `Kernel` from 3.0 on; page 0 is the first of the 30."""
+        """(first page, end, protection, touched) of each vma on a `Kernel` from 3.0 on; page 0 is the first of 30."""
         if kernel.since(6, 18, 8):
             return drawn(self.text)
         return drawn((self.from_6_16_until_6_18_7 if kernel.since(6, 16) else self.until_6_15) or self.text)
