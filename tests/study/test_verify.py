@@ -45,6 +45,16 @@ def test_agreement_is_a_verdict_without_differences(kernel):
     assert "3 traces on Linux 6.18.44: no difference in vmas, pages and objects" in str(verdict)
 
 
+@pytest.mark.parametrize("release, other", [("6.12", "6.11"), ("6.16", "6.15"), ("6.18.8", "6.18.7")])
+def test_a_merge_rule_of_another_version_is_found_within_200_traces(kernel, release, other):
+    """Each pair differs in one merge rule: the order of neighbours, what untouched vmas take in, the fork limit."""
+    kernel(lambda told, events: None, release)
+    verdict = study.verify(study.random_traces(200, 1), other, most=1)
+    (_, found, shown), = verdict.differences
+    assert len(shown.rows) < len(found.rows)
+    assert study.compare(shown.rows, other).kind == found.kind and study.compare(shown.rows, release).kind is None
+
+
 def two_writers(told, events):
     """Counts one chain too many as soon as a forked process has written."""
     children = {event.child for event in events if isinstance(event, Fork)}
