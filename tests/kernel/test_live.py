@@ -43,6 +43,15 @@ def write(path, *events):
     return str(path)
 
 
+try:
+    study.require_sound(platform.release())
+    unsound = ""
+except InputError as problem:
+    unsound = str(problem)
+sound = pytest.mark.skipif(bool(unsound), reason=unsound)
+
+
+@sound
 def test_random_traces_agree():
     verdict = study.verify(study.random_traces(60, 5001))
     assert verdict.traces == 60 and not verdict.failed, str(verdict)
@@ -64,6 +73,7 @@ def another_condition(monkeypatch):
     monkeypatch.setattr(AnonVmaChainStrategy, "__init__", wrong)
 
 
+@sound
 @pytest.mark.parametrize("fault", [another_procedure, another_condition])
 def test_a_merge_rule_of_another_version_is_found_within_200_traces(fault, monkeypatch):
     fault(monkeypatch)

@@ -195,3 +195,13 @@ def test_events_are_counted_by_what_they_do():
         "spawn": 1, "mmap, private anonymous": 1, "mremap, move of a part": 1, "mremap, move back": 1,
         "mremap, of private anonymous memory to another address": 2, "fork by the first": 1, "fork by a child": 1,
         "clone_vm": 1, "exit, parent and child alive": 1, "exit, neither alive": 2}
+
+
+@pytest.mark.parametrize("release, refused", [("6.15.9", False), ("6.16.0-rc1", True), ("6.18.7-arch1", True), ("6.18.8", False),
+                                              ("6.19", False), ("7.0", False)])
+def test_random_traces_are_not_made_for_kernels_that_they_could_damage(release, refused):
+    if refused:
+        with pytest.raises(InputError, match="freed anon_vma"):
+            study.require_sound(release)
+    else:
+        study.require_sound(release)
