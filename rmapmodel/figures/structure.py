@@ -16,6 +16,8 @@ from ..strategies.page_table_scan import PageTableScanStrategy
 from ..strategies.pte_chain import PAGE_BITS, PteChainStrategy
 from ..strategies.shared_space import SharedSpaceStrategy
 from ..strategies.shared_space_unique import SharedSpaceUniqueStrategy
+from ..study.replay import Options, applied, machine_for
+from ..study.steps import frame_at
 from ..vm.frames import ANON, FIRST, ZERO
 from ..vm.vma import PAGE, prot_text
 
@@ -60,11 +62,17 @@ def unwalked(picture):
     return {**picture, "nodes": nodes, "edges": edges, "walk": walk}
 
 
-def frame_at(machine, pid, address):
-    """The frame that a process maps at an address, None where it maps none or does not exist."""
-    mm = machine.processes.get(pid)
-    frame = mm.table.at(address // PAGE) if mm else 0
-    return frame if frame >= FIRST else None
+def after(trace, strategy, lines, page, options=None):
+    """Yields (line, structure, refused) after some lines of a trace, with the walk of the page that is then at `page`.
+
+    `page` is a (pid, address); where the process maps no page there the structure has no walk. `refused` are the reasons
+    why the design refused the event or a part of it.
+    """
+    machine = machine_for(trace.header, strategy, options or Options())
+    for line, _ in applied(machine, trace):
+        if line in lines:
+            picture = structure(machine, None if frame_at(machine, *page) is None else page)
+            yield line, picture, [call["reason"] for call in machine.refused if call["line"] == line]
 
 
 def table(picture):
