@@ -101,17 +101,37 @@ class _View:
     def __init__(self, machine, processes, vmas, walk, frame):
         self.machine, self.nodes, self.edges, self.walk = machine, [], [], None
         mms = sorted(machine.mms.values(), key=lambda mm: mm.number)
-        self.mms = mms
-        if len(mms) > processes:  # the oldest, the youngest, and the one whose page is walked
-            kept = {*mms[:processes - 2], *mms[-2:]}
-            if frame is not None and machine.mm_of(walk[0]) not in kept:
-                kept = kept - {mms[processes - 3]} | {machine.mm_of(walk[0])}
-            self.mms = [mm for mm in mms if mm in kept]
+        self.mms = self._told_apart(mms, processes, machine.mm_of(walk[0]) if walk else None)
         holds = {mm: set() for mm in mms}  # the vmas that map the page that is walked
-        for number, page in zip(*machine.truth(np.array([frame], np.int32))[1:]) if frame is not None else ():
-            holds[machine.mms[int(number)]].add(machine.mms[int(number)].find(int(page)))
+        for number, page in zip(*machine.truth(np.array([frame], np.int32))[1:]) if walk else ():
+            mm = machine.mms[int(number)]
+            holds[mm].add(mm.find(int(page)))
         self.shown = {mm: self._worth_showing(mm, holds[mm], min(vmas, max(ALL_VMAS // len(self.mms), 1)))
                       for mm in self.mms}
+        self._add_mms(mms)
+        self.more = {"mm_struct": len(mms) - len(self.mms),
+                     "vm_area_struct": sum(len(mm.vmas) - len(self.shown.get(mm, ())) for mm in mms)}
+
+    @staticmethod
+    def _told_apart(mms, limit, walked):
+        """The oldest and the youngest mms up to a limit, and the one in which the walk begins."""
+        if len(mms) <= limit:
+            return mms
+        kept = [*mms[:limit - 2], *mms[-2:]]
+        if walked and walked not in kept:
+            kept[limit - 3] = walked
+        return kept
+
+    @staticmethod
+    def _worth_showing(mm, holds, limit):
+        """The vmas that map the page walked first, then those with resident pages, up to a limit; in address order."""
+        if len(mm.vmas) <= limit:
+            return mm.vmas
+        wanted = sorted(mm.vmas, key=lambda vma: (vma not in holds, not _resident(vma)))
+        return sorted(wanted[:limit], key=lambda vma: vma.start)
+
+    def _add_mms(self, mms):
+        """Nodes of the mms and vmas that are shown, with what is left out between them."""
         before = _left_out(mm_struct=0)
         for mm in mms:
             if mm not in self.shown:
@@ -125,14 +145,6 @@ class _View:
                 self.node(vma_id(vma), "vm_area_struct", mm=mm.number, start=vma.start, end=vma.end, pgoff=vma.pgoff,
                           prot=prot_text(vma.flags), file=_file_name(vma.file), marks=_marks(vma))
                 self.edge(mm_id(mm), vma_id(vma), "vma")
-        self.more = {"mm_struct": len(mms) - len(self.mms),
-                     "vm_area_struct": sum(len(mm.vmas) - len(self.shown.get(mm, ())) for mm in mms)}
-
-    @staticmethod
-    def _worth_showing(mm, holds, limit):
-        """The vmas that map the page walked first, then those with resident pages, up to a limit; in address order."""
-        wanted = sorted(mm.vmas, key=lambda vma: (vma not in holds, not _resident(vma))) if len(mm.vmas) > limit else mm.vmas
-        return sorted(wanted[:limit], key=lambda vma: vma.start)
 
     def node(self, id, kind, **facts):
         self.nodes.append({"id": id, "kind": kind, **facts})

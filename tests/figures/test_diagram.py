@@ -182,7 +182,8 @@ def test_what_is_left_out_is_said():
     drawn = sheet(family("anon_vma", processes=40), "many")
     words = [text.text for text in texts(drawn)]
     # 28 of 40 children are between; each has two areas, one of which the walk finds the page in
-    assert f"... {40 - PROCESSES} processes with 56 areas between; the walk makes 56 visits there, 28 find the page" in words
+    between = f"... {40 - PROCESSES} processes with 56 areas between; the walk makes 56 visits there, 28 find the page"
+    assert between in words
     assert any(word.startswith("Not drawn: 28 processes, 56 areas") for word in words)
 
 
