@@ -127,8 +127,12 @@ def _lowest(cluster):
     return cluster[0] / cluster[1]
 
 
-def bars(ax, values, text="{:,.2f}".format, color=None):
-    """Draws a horizontal bar for each strategy (or, in one `color`, each name) of a Series, its number at the end."""
+def bars(ax, values, text=None, color=None):
+    """Draws a horizontal bar for each strategy (or, in one `color`, each name) of a Series, its number at the end.
+
+    `text` makes the number's text; without it whole numbers are written as such, others with two places.
+    """
+    text = text or ("{:,.0f}" if values.dtype.kind in "iu" else "{:,.2f}").format
     places = np.arange(len(values))[::-1]
     numbers = values.fillna(0).to_numpy(float)
     ax.barh(places, numbers, height=0.6, color=color or [look(name).color for name in values.index], zorder=2)
