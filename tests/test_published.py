@@ -257,10 +257,6 @@ def test_splits_times_processes_are_visited_for_a_page_of_one_anon_vma(splits, p
 # -- kernel-facts 7: the radix priority search tree
 
 
-def height(node):
-    return 0 if node is None else 1 + max(height(node.left), height(node.right))
-
-
 @pytest.mark.parametrize("shape", ["one start", "one end", "anywhere"])
 def test_a_prio_tree_is_at_most_64_levels_high_on_32_bits(shape):
     """F441: index bits and the bits of a word; equal starts are told apart by size in "overflow levels"."""
@@ -271,7 +267,7 @@ def test_a_prio_tree_is_at_most_64_levels_high_on_32_bits(shape):
         start, last = {"one start": (12345, 12345 + n), "one end": (start, (1 << 32) - 1),
                        "anywhere": (start, start + size)}[shape]
         tree.insert(n, start, last)
-    assert len(tree) == 1500 and 10 < height(tree._root) <= FIGURES["F441"]
+    assert len(tree) == 1500 and 10 < tree.height <= FIGURES["F441"]
 
 
 def test_equal_intervals_cost_a_prio_tree_no_height():
@@ -279,7 +275,7 @@ def test_equal_intervals_cost_a_prio_tree_no_height():
     node = tree.insert(0, 4, 7)
     for n in range(1, 100):
         tree.insert_after(n, 4, 7, node)
-    assert height(tree._root) == 1
+    assert tree.height == 1
     # reported: the node, the head of its set, then the rest in the order they came
     assert [entry for _, entry, _, _ in tree.search(np.array([5]))] == list(range(100))
 
