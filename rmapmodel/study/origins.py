@@ -106,7 +106,7 @@ def formula(slope, intercept, of="N"):
     slope, intercept = round(slope, 2), round(intercept, 2)
     if not slope:
         return f"{intercept:g}"
-    line = of if slope == 1 else f"{slope:g}{of}"
+    line = {1: of, -1: f"-{of}"}.get(slope, f"{slope:g}{of}")
     if intercept:
         line += f" {'-+'[intercept > 0]} {abs(intercept):g}"
     return line.replace("-", "\N{MINUS SIGN}")
