@@ -226,14 +226,19 @@ def as_markdown(entry):
     """A table in Markdown, between the caption and where it is from."""
     headings, rows, note = table(entry)
     rule = ["--:" if numbers(column) else "---" for column in zip(*rows)] or ["---"] * len(headings)
-    lines = ["| " + " | ".join(map(_in_markdown, row)) + " |" for row in [headings, *rows]]
+    lines = ["| " + " | ".join(map(in_markdown, row)) + " |" for row in [headings, *rows]]
     lines.insert(1, "|" + "|".join(rule) + "|")
-    origin = [f"- {what}: {_in_markdown(told)}" for what, told in provenance(entry).items()]
-    parts = [[f"**{entry.figure.id}.** {_in_markdown(entry.figure.caption)}"], lines, [note], origin]
+    origin = [f"- {what}: {in_markdown(told)}" for what, told in provenance(entry).items()]
+    parts = [[f"**{entry.figure.id}.** {in_markdown(entry.figure.caption)}"], lines, [note], origin]
     return "\n\n".join("\n".join(part) for part in parts if any(part))
 
 
-def _in_markdown(text):
+def in_markdown(text):
+    r"""Return text as Markdown that shows it.
+
+    >>> print(in_markdown("a_b <c>"))
+    a\_b \<c>
+    """
     return re.sub(r"([\\`*_|<\[\]])", r"\\\1", text)
 
 

@@ -1,0 +1,123 @@
+"""Builds the site: the workbook as the report ran it, its figures, the pages of docs/, the designs and the API.
+
+    python docs/build.py    what `make site` runs, into site/: the report is made first where it is not current
+"""
+
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import rmapmodel
+from rmapmodel.errors import InputError
+from rmapmodel.report import inputs, run
+from rmapmodel.report.cite import in_markdown
+from rmapmodel.report.collect import FIGURE, VALUES, VERDICT, outputs
+from rmapmodel.report.parameters import find, load, values
+from rmapmodel.report.registry import current
+from rmapmodel.report.worker import import_jsonschema
+from rmapmodel.strategies import STRATEGIES
+
+DOCS = Path(__file__).resolve().parent
+OURS = {FIGURE, VALUES, VERDICT}  # kinds of output that hold for the report what the others show
+
+
+def build(report, out):
+    """Build the site over a report into the folder `out`, in the place of the last; return Sphinx's exit status.
+
+    Nothing is run or loaded from elsewhere. Raises InputError if `out` holds something other than a site.
+    """
+    import_jsonschema()
+    from sphinx.cmd.build import main as sphinx
+
+    out = Path(out).resolve()
+    if out.exists() and not (out / "objects.inv").is_file():
+        raise InputError("holds something other than a site", path=out)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".partial", dir=out.parent) as scratch:
+        source, doctrees, site = (Path(scratch, name) for name in ("source", "doctrees", "site"))
+        write_pages(Path(report), source)
+        status = sphinx(["-q", "-W", "--keep-going", "-c", str(DOCS), "-d", str(doctrees), str(source), str(site)])
+        if status == 0:
+            shutil.rmtree(out, ignore_errors=True)
+            os.rename(site, out)
+    return status
+
+
+def write_pages(report, source):
+    """Write what Sphinx reads, in the folders that it has in the checkout, so that links between pages hold."""
+    pages = [path for path in DOCS.iterdir() if path.suffix in (".md", ".svg")]
+    for name in ("docs", "notebooks", "designs", "api"):
+        (source / name).mkdir(parents=True)
+    for path in pages:
+        shutil.copy(path, source / ("" if path.name == "index.md" else "docs"))
+    shutil.copytree(report / "figures", source / "figures")
+    write_workbook(report, source / "notebooks")
+    (source / "figures.md").write_text("\n\n".join(["# The figures", *figures(report)]), encoding="utf-8")
+    write_designs(source / "designs")
+    write_api(source / "api")
+
+
+def write_workbook(report, folder):
+    """The executed notebooks, a page each."""
+    names = []
+    for path in sorted((report / "notebooks").glob("*.ipynb")):
+        notebook = load(path)
+        for output in outputs(notebook):
+            for kind in OURS & output.get("data", {}).keys():
+                del output["data"][kind]
+        names.append(path.name.partition(".")[0])
+        (folder / f"{names[-1]}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    write_contents(folder, "The workbook", names)
+
+
+def figures(report):
+    """Yield what the page of all figures says of each."""
+    for id, told in json.loads((report / "manifest.json").read_text(encoding="utf-8"))["figures"].items():
+        yield (f"## {id}\n\n![{id}](figures/{id}.svg)\n\n{in_markdown(told['caption'])} "
+               f"From [{told['notebook']}](notebooks/{told['notebook']}.ipynb); to cite it: `rmapmodel cite {id}`.")
+
+
+def write_designs(folder):
+    """A page for each design, out of its docstrings."""
+    for name, design in STRATEGIES.items():
+        kept = ", ".join(f"``{kind}``" for kind in design.objects) or "none"
+        (folder / f"{name}.rst").write_text(
+            f"{name}\n{'=' * len(name)}\n\n.. automodule:: {design.__module__}\n\nIts own objects: {kept}.\n", encoding="utf-8")
+    write_contents(folder, "The designs", STRATEGIES)
+
+
+def write_api(folder):
+    """A page for each room of the package, but for the designs, which have pages of their own."""
+    apart = {design.__module__ for design in STRATEGIES.values()}
+    rooms = [each.name for each in pkgutil.iter_modules(rmapmodel.__path__, "rmapmodel.") if "._" not in each.name]
+    for room in rooms:
+        inside = pkgutil.iter_modules(getattr(importlib.import_module(room), "__path__", []), f"{room}.")
+        parts = [f"{name}\n{'-' * len(name)}\n\n.. automodule:: {name}\n   :ignore-module-all:\n"
+                 for name in [room, *(each.name for each in inside)] if name not in apart]
+        (folder / f"{room}.rst").write_text("\n".join([room, "=" * len(room), "", *parts]), encoding="utf-8")
+    write_contents(folder, "The API", rooms)
+
+
+def write_contents(folder, heading, names):
+    """The page that lists a folder's pages."""
+    lines = [f"# {heading}", "", "```{toctree}", ":titlesonly:", "", *names, "```", ""]
+    (folder / "index.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def main():
+    paths, shared = find(), inputs.common()
+    full = values(paths, {})
+    if not all(current(path, "reports", shared, full[path.stem]) for path in paths) and (status := run()):
+        return status
+    status = build("reports", "site")
+    print("the site was not built" if status else "site/index.html")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
