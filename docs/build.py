@@ -86,8 +86,8 @@ def write_designs(folder):
     """A page for each design, out of its docstrings."""
     for name, design in STRATEGIES.items():
         kept = ", ".join(f"``{kind}``" for kind in design.objects) or "none"
-        (folder / f"{name}.rst").write_text(
-            f"{name}\n{'=' * len(name)}\n\n.. automodule:: {design.__module__}\n\nIts own objects: {kept}.\n", encoding="utf-8")
+        lines = [name, "=" * len(name), "", f".. automodule:: {design.__module__}", "", f"Its own objects: {kept}.", ""]
+        (folder / f"{name}.rst").write_text("\n".join(lines), encoding="utf-8")
     write_contents(folder, "The designs", STRATEGIES)
 
 

@@ -29,11 +29,22 @@ class Entry:
     key: str
     failed: list
 
+    @property
+    def csv(self):
+        return self.figure.files["csv"].decode()
+
 
 def shown(notebook):
-    """Yield the id of each figure that a notebook's cells show, None where it is not a literal; nothing is run."""
+    """Yield the id of each figure that a notebook's cells show, None where it is not a literal; nothing is run.
+
+    A cell that is no Python, as with IPython's own commands, is passed over.
+    """
     for cell in notebook["cells"]:
-        for node in ast.walk(ast.parse(source(cell))) if cell["cell_type"] == "code" else ():
+        try:
+            tree = ast.parse(source(cell) if cell["cell_type"] == "code" else "")
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "show":
                 yield next((item.value.value for item in node.keywords
                             if item.arg == "id" and isinstance(item.value, ast.Constant)), None)
