@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import pkgutil
+import re
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from rmapmodel.errors import InputError
 from rmapmodel.report import inputs, run
 from rmapmodel.report.cite import in_markdown
 from rmapmodel.report.collect import FIGURE, VALUES, VERDICT, outputs
-from rmapmodel.report.parameters import find, load, values
+from rmapmodel.report.parameters import find, load, source, values
 from rmapmodel.report.registry import current
 from rmapmodel.report.worker import import_jsonschema
 from rmapmodel.strategies import STRATEGIES
@@ -39,40 +40,60 @@ def build(report, out):
     if out.exists() and not (out / "objects.inv").is_file():
         raise InputError("holds something other than a site", path=out)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".partial", dir=out.parent) as scratch:
-        source, doctrees, site = (Path(scratch, name) for name in ("source", "doctrees", "site"))
-        write_pages(Path(report), source)
-        status = sphinx(["-q", "-W", "--keep-going", "-c", str(DOCS), "-d", str(doctrees), str(source), str(site)])
+        pages, doctrees, html = (Path(scratch, name) for name in ("pages", "doctrees", "html"))
+        write_pages(Path(report), pages)
+        status = sphinx(["-q", "-W", "--keep-going", "-c", str(DOCS), "-d", str(doctrees), str(pages), str(html)])
         if status == 0:
             shutil.rmtree(out, ignore_errors=True)
-            os.rename(site, out)
+            os.rename(html, out)
     return status
 
 
-def write_pages(report, source):
+def write_pages(report, folder):
     """Write what Sphinx reads, in the folders that it has in the checkout, so that links between pages hold."""
-    pages = [path for path in DOCS.iterdir() if path.suffix in (".md", ".svg")]
-    for name in ("docs", "notebooks", "designs", "api"):
-        (source / name).mkdir(parents=True)
-    for path in pages:
-        shutil.copy(path, source / ("" if path.name == "index.md" else "docs"))
-    shutil.copytree(report / "figures", source / "figures")
-    write_workbook(report, source / "notebooks")
-    (source / "figures.md").write_text("\n\n".join(["# The figures", *figures(report)]), encoding="utf-8")
-    write_designs(source / "designs")
-    write_api(source / "api")
+    for name in ("docs", "data", "notebooks", "designs", "api"):
+        (folder / name).mkdir(parents=True)
+    shutil.copytree(report / "figures", folder / "figures")
+    for picture in DOCS.glob("*.svg"):
+        shutil.copy(picture, folder / "docs")
+    (folder / "figures.md").write_text("\n\n".join(["# The figures", *figures(report)]), encoding="utf-8")
+    write_designs(folder / "designs")
+    write_api(folder / "api")
+    pages = {folder / "docs" / path.name: path for path in DOCS.glob("*.md") if path.name != "index.md"}
+    pages |= {folder / "index.md": DOCS / "index.md", folder / "data" / "README.md": DOCS.parent / "data" / "README.md"}
+    for page in pages:  # before the first link is looked at
+        page.touch()
+    write_workbook(report, folder / "notebooks")
+    for page, path in pages.items():
+        page.write_text(linked(path.read_text(encoding="utf-8"), page.parent), encoding="utf-8")
+
+
+def linked(text, folder):
+    """Return Markdown without its links to files that the site does not have; their words stay, and so does code."""
+
+    def kept(found):
+        words, target = found.groups()
+        return found[0] if words is None or (folder / target.partition("#")[0]).is_file() else words
+
+    return re.sub(r"```.*?```|`[^`\n]*`|(?<!!)\[([^]]*)\]\((?![a-z]+:|#)([^)\s]*)\)", kept, text, flags=re.DOTALL)
 
 
 def write_workbook(report, folder):
     """The executed notebooks, a page each."""
-    names = []
-    for path in sorted((report / "notebooks").glob("*.ipynb")):
+    executed = sorted((report / "notebooks").glob("*.ipynb"))
+    pages = {folder / f"{path.name.partition('.')[0]}.ipynb": path for path in executed}
+    for page in pages:
+        page.touch()
+    for page, path in pages.items():
         notebook = load(path)
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = linked(source(cell), folder)
         for output in outputs(notebook):
             for kind in OURS & output.get("data", {}).keys():
                 del output["data"][kind]
-        names.append(path.name.partition(".")[0])
-        (folder / f"{names[-1]}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-    write_contents(folder, "The workbook", names)
+        page.write_text(json.dumps(notebook), encoding="utf-8")
+    write_contents(folder, "The workbook", [page.stem for page in pages])
 
 
 def figures(report):

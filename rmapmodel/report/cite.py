@@ -12,7 +12,8 @@ from rmapmodel.report.registry import look_up
 
 AUTHOR = "The rmapmodel authors"
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-          ">": r"\textgreater{}", "|": r"\textbar{}", **{char: "\\" + char for char in "&%$#_{}"}}
+          ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "*": "{*}",
+          **{char: "\\" + char for char in "&%$#_{}"}}  # brackets and stars mean something after a line
 
 
 def cite(id, form, report="reports"):
@@ -96,8 +97,8 @@ def as_latex(entry):
     told = [rf"% the picture instead: \includegraphics[width=\linewidth]{{{entry.figure.id}.pdf}}", r"\begin{table}",
             r"\centering\footnotesize", rf"\caption{{{in_latex(entry.figure.caption)}}}", rf"\label{{{entry.figure.id}}}"]
     for head, *body in parted(headings, rows):
-        columns = ["r" if numbers(column) else "l" if max(map(len, column)) <= CELL else "p{4cm}"
-                   for column in zip(*body)]
+        columns = ["r" if numbers(cells) else "l" if max(map(len, cells)) <= CELL else "p{4cm}"
+                   for _, *cells in zip(head, *body)]
         words = (map(in_latex, heading.replace("_", " ").split()) for heading in head)
         stacked = [r"\shortstack{" + r"\\".join(heading) + "}" for heading in words]
         told += [rf"\begin{{tabular}}{{{''.join(columns)}}}", r"\hline", " & ".join(stacked) + r" \\", r"\hline",

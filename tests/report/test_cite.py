@@ -10,7 +10,7 @@ import pytest
 from rmapmodel.errors import InputError
 from rmapmodel.report.cite import FORMS, cite
 from rmapmodel.report.collect import Figure
-from rmapmodel.report.excerpt import WIDTH, excerpt
+from rmapmodel.report.excerpt import CELL, WIDTH, excerpt, lines, parted
 from rmapmodel.report.parameters import values
 from rmapmodel.report.registry import Entry, figures, shown
 from rmapmodel.report.run import run
@@ -110,6 +110,7 @@ LONG = "strategy,event,kib\n" + "".join(f"{name},{event},{event * weight + (even
                                         (("anon_vma", 0.125), ("pte_chain", 1.0625)) for event in range(1000))
 HARD = {
     "nothing": "a,b\n",
+    "after a line": "a *b,a [b\n[1,2\n*1,2\n",
     "one column": "strategy\nanonmm\n",
     "wide numbers": ",".join(f"a_long_name_{n}" for n in range(30)) + "\n" + ",".join(["123456789.25"] * 30) + "\n",
     "wide texts": "who,what\n" + "the_longest_of_words_one_can_think_of_" * 5 + "," + "many words " * 30 + "\n",
@@ -129,6 +130,14 @@ def test_a_mail_is_plain_and_narrow(name):
     for part in ("Parameters: PAGES=4, SHARE=0.5", "rmapmodel 0.1.0, notebook 01-figure, key of its inputs abababababababab",
                  "rmapmodel report 01-figure; then reports/figures/fig-cost.csv"):
         assert part in " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", range(1, CELL + 1))
+def test_tables_are_narrow_whatever_the_width_of_their_columns(width):
+    for cell in ("x" * width, "7" * width):
+        data = ",".join(["a"] * 80) + "\n" + ",".join([cell] * 80) + "\n"
+        widths = [max(map(len, lines(part))) for part in parted(*excerpt(data)[:2])]
+        assert max(widths) <= WIDTH and min(widths[:-1]) + 2 + width > WIDTH
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -171,8 +180,9 @@ def test_latex_has_no_sign_that_means_something_to_it(name):
         assert line.count("{") == line.count("}") and not re.search(r"[%$#_^~\\]", line)
         if form := re.fullmatch(r"\{tabular\}\{((?:[lr]|p\{4cm\})+)\}", line):
             columns = len(form[1].replace("{4cm}", ""))
-        elif columns and "&" in line:
+        elif "&" in line:
             assert line.count("&") == columns - 1
+    assert not re.search(r"\\\\\s*[\[*]", text)
 
 
 @pytest.mark.parametrize("name", HARD)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from docs.build import build
+from docs.build import build, linked
 from rmapmodel.errors import InputError
 from rmapmodel.strategies import STRATEGIES
 from tests.report.small import Loads
@@ -18,7 +18,7 @@ def test_it_is_built_without_a_warning(site):
 def test_it_holds_the_workbook_the_figures_the_pages_the_designs_and_the_api(site):
     names = {path.relative_to(site[2]).as_posix() for path in site[2].rglob("*.html")}
     assert names >= {"index.html", "figures.html", "notebooks/01-figure.html", "notebooks/02-failing-cell.html",
-                     "docs/model.html", "docs/costs.html", "api/rmapmodel.vm.html", "api/rmapmodel.report.html",
+                     "docs/model.html", "docs/costs.html", "data/README.html", "api/rmapmodel.vm.html", "api/rmapmodel.report.html",
                      *(f"designs/{name}.html" for name in STRATEGIES)}
 
 
@@ -42,6 +42,13 @@ def test_pages_load_nothing_from_elsewhere(site):
             assert address.startswith(("data:", "#")) or (page.parent / address.partition("?")[0]).exists(), (page, address)
     for sheet in site[2].rglob("*.css"):
         assert not re.search(r"@import|url\([\"']?(?:https?:)?//", sheet.read_text()), sheet
+
+
+def test_links_that_would_lead_nowhere_go(tmp_path):
+    (tmp_path / "02-b.ipynb").touch()
+    assert linked("[b](02-b.ipynb#x) [c](03-c.ipynb) [d](../d.md) [e](https://example.org/e) [f](#f) `a[0](x)`\n"
+                  "```\ng[1](y)\n```", tmp_path) == (
+        "[b](02-b.ipynb#x) c d [e](https://example.org/e) [f](#f) `a[0](x)`\n```\ng[1](y)\n```")
 
 
 def test_nothing_but_a_site_is_replaced(tmp_path):
