@@ -1,4 +1,4 @@
-"""A report in a real browser without a network."""
+"""A report and a site in a real browser without a network."""
 
 import shutil
 
@@ -32,6 +32,14 @@ def test_a_page_is_whole_without_a_network(report, page, name):
     assert page.said == []
     assert page.locator("img").count() == 1
     assert page.locator("img").evaluate("image => image.complete && image.naturalWidth > 100")
+
+
+def test_a_page_of_the_site_is_whole_without_a_network(site, page):
+    page.goto(f"file://{site[2] / 'notebooks/01-figure.html'}")
+    page.wait_for_load_state("networkidle")
+    assert all(address.startswith(("file:", "data:")) for address in page.asked)
+    assert page.said == []
+    assert page.locator("figure#fig-cost img").evaluate("image => image.complete && image.naturalWidth > 100")
 
 
 def test_one_gets_from_a_figure_to_its_notebook_and_back(report, page):
