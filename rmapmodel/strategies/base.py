@@ -231,8 +231,8 @@ class Strategy:
     def mapped_new(self, vma, frames, pages):
         """New anonymous frames were mapped in `vma`."""
 
-    def duplicated(self, vma, parent_vma, frames, pages):
-        """fork mapped anonymous frames of `parent_vma` in `vma` too."""
+    def duplicated(self, mm, parent, frames, pages):
+        """fork mapped anonymous frames of the mm `parent` in `mm` too."""
 
     def copied_on_write(self, vma, old, new, pages):
         """`vma` maps `new` frames in place of shared anonymous `old` ones."""

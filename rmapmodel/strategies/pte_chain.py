@@ -88,8 +88,8 @@ class PteChainStrategy(Strategy):
     def mapped_new(self, vma, frames, pages):
         self.add(vma.mm, frames, pages)
 
-    def duplicated(self, vma, parent_vma, frames, pages):
-        self.add(vma.mm, frames, pages)
+    def duplicated(self, mm, parent, frames, pages):
+        self.add(mm, frames, pages)
 
     def moved(self, vma, frames, old_pages, new_pages):
         self.drop(vma.mm, frames, old_pages)

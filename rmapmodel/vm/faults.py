@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import InputError
-from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, ZERO
+from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, ONE, ZERO
 from .vma import EXEC, GROWSDOWN, NONLINEAR, PAGE, READ, SHARED, ACCESS, WRITE
 
 NO_OFFSETS = "the design has no offsets left for it"
@@ -255,7 +255,7 @@ def _swap_in(machine, vma, page, entries, at, is_write):
 def release_slots(machine, slots):
     """Drops one reference of each swap slot; a slot without any is freed, and leaves the swap cache."""
     frames, swap = machine.frames, machine.swap
-    np.subtract.at(swap.count, slots, 1)
+    np.subtract.at(swap.count, slots, ONE)
     slots = np.unique(slots)
     gone = slots[swap.count[slots] == 0]
     if len(gone):
@@ -266,26 +266,23 @@ def release_slots(machine, slots):
         swap.give(gone)
 
 
-def zap(machine, vma, start, end):
-    """Takes the pages of [start, end) of a vma out of its page table (mm/memory.c:zap_page_range)."""
-    frames, mm = machine.frames, vma.mm
-    seen = False
-    for page, entries in mm.table.spans(start, end):
-        seen = True
-        at = np.flatnonzero(entries >= FIRST)
-        if len(at):
-            gone = entries[at]
+def zap(machine, mm, start, end):
+    """Takes the pages of [start, end) out of a page table (mm/memory.c:zap_page_range)."""
+    for pages, entries in mm.table.held(start, end):
+        present = entries >= FIRST
+        whole = present.all()
+        gone = entries if whole else entries[present]
+        if len(gone):
             mm.rss -= len(gone)
             machine.mappings -= len(gone)
-            frames.unmap(gone)
+            machine.frames.unmap(gone)
             machine.touched.append(gone)
-            release(machine, mm, gone, page + at)
-        slots = -entries[entries < 0]
-        if len(slots):
-            release_slots(machine, slots)
-        entries[:] = 0
-    if seen:
-        mm.table.drop_empty(start, end)
+            release(machine, mm, gone, pages if whole else pages[present])
+        if not whole:
+            slots = -entries[entries < 0]
+            if len(slots):
+                release_slots(machine, slots)
+    mm.table.clear(start, end)
 
 
 def release(machine, mm, gone, pages):

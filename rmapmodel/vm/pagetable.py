@@ -1,8 +1,13 @@
 """Page tables: leaves of 512 entries, as in hardware; also used as the page cache of a file."""
 
+from itertools import islice
+
 import numpy as np
 
 LEAF = 512
+
+BATCH = 128
+"""Leaves whose entries `held` joins: what numpy then works on stays in a processor's cache."""
 
 
 class PageTable:
@@ -38,6 +43,27 @@ class PageTable:
             low, high = max(start - base, 0), min(end - base, LEAF)
             yield base + low, leaf[low:high]
 
+    def held(self, start, end):
+        """Yields (pages, entries) arrays of what is not 0 in [start, end), ascending, `BATCH` leaves at a time."""
+        spans = self.spans(start, end)
+        while batch := list(islice(spans, BATCH)):
+            first, parts = zip(*batch)
+            entries = np.concatenate(parts)
+            at = entries.nonzero()[0]
+            if len(parts) == 1:
+                pages = at + first[0]
+            else:
+                lengths = np.array([len(part) for part in parts])
+                pages = np.repeat(np.array(first) - np.cumsum(lengths) + lengths, lengths)[at] + at
+            yield pages, entries if len(at) == len(entries) else entries[at]
+
+    def copy(self, source, start, end):
+        """Copies what another table holds in [start, end), making the leaves that are missing."""
+        for page, entries in source.spans(start, end):
+            if np.count_nonzero(entries):
+                for _, copied in self.make(page, page + len(entries)):
+                    copied[:] = entries
+
     def gather(self, pages):
         """The entries at an ascending array of page numbers, 0 where there is no leaf; cost O(pages)."""
         if not len(pages):
@@ -72,7 +98,8 @@ class PageTable:
             return [number for number in self.leaves if first <= number <= last]
         return [number for number in range(first, last + 1) if number in self.leaves]
 
-    def clear(self):
-        """Frees every leaf."""
-        self.budget.free(len(self.leaves) * (LEAF * 4 + 200))
-        self.leaves.clear()
+    def clear(self, start=0, end=1 << 62):
+        """Empties [start, end), all of it by default, and frees the leaves that then hold nothing."""
+        for _, entries in self.spans(start, end):
+            entries[:] = 0
+        self.drop_empty(start, end)

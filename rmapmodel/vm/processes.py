@@ -1,5 +1,7 @@
 """Processes: spawn, fork, sharing an mm, exec and exit (kernel/fork.c:dup_mmap, mm/memory.c:copy_page_range)."""
 
+from itertools import groupby
+
 import numpy as np
 
 from ..errors import InputError
@@ -55,12 +57,10 @@ def _leave(machine, pid):
     if mm.users:
         return
     # mm/mmap.c:exit_mmap: first every page, then every vma
-    for vma in mm.vmas:
-        zap(machine, vma, vma.start, vma.end)
+    zap(machine, mm, 0, machine.task_pages)
     vmas, mm.vmas, mm.starts = mm.vmas, [], []
     for vma in vmas:
         machine.forget(vma)
-    mm.table.clear()
     mm.nonlinear.clear()
     machine.strategy.mm_gone(mm)
     machine.drop_mm(mm)
@@ -75,53 +75,57 @@ def fork(machine, event):
     child.brk, child.absent, child.stale = parent.brk, Ranges(parent.absent.items), Ranges(parent.stale.items)
     machine.strategy.mm_forked(child, parent)
     _join(machine, event.child, child)
-    for vma in parent.vmas:
-        if vma.flags & DONTCOPY:
+    for anonymous, vmas in groupby(parent.vmas, lambda vma: vma.is_anonymous and _has_copied_ptes(machine, vma)):
+        pairs = [(_copy_vma(machine, child, vma), vma) for vma in vmas if not vma.flags & DONTCOPY]
+        if anonymous:  # what lies between them holds nothing: one copy for all
+            _copy_ptes(machine, *pairs[0], pairs[-1][1].end)
             continue
-        new = vma.like(child, vma.start, vma.end)
-        new.flags &= ~LOCKED
-        new.faulted = vma.faulted and not vma.flags & WIPEONFORK
-        machine.add_vma(new)
-        machine.strategy.forked(new, vma)
-        copies = vma.faulted or vma.flags & NONLINEAR or machine.kernel.fork_copies_all_ptes
-        if copies and not vma.flags & WIPEONFORK:
-            _copy_ptes(machine, new, vma)
+        for new, vma in pairs:
+            if _has_copied_ptes(machine, vma):
+                _copy_ptes(machine, new, vma, vma.end)
 
 
-def _copy_ptes(machine, new, vma):
-    frames, swap, mm = machine.frames, machine.swap, new.mm
+def _has_copied_ptes(machine, vma):
+    return (vma.faulted or vma.flags & NONLINEAR or machine.kernel.fork_copies_all_ptes) \
+        and not vma.flags & (WIPEONFORK | DONTCOPY)
+
+
+def _copy_vma(machine, child, vma):
+    new = vma.like(child, vma.start, vma.end)
+    new.flags &= ~LOCKED
+    new.faulted = vma.faulted and not vma.flags & WIPEONFORK
+    machine.add_vma(new)
+    machine.strategy.forked(new, vma)
+    return new
+
+
+def _copy_ptes(machine, new, vma, end):
+    """Copies the ptes from the start of `vma` to page `end`; `new` is its copy."""
+    frames, swap, mm, parent = machine.frames, machine.swap, new.mm, vma.mm
     if vma.flags & NONLINEAR:
-        for page, entries in vma.mm.nonlinear.spans(vma.start, vma.end):
-            for _, copy in mm.nonlinear.make(page, page + len(entries)):
-                copy[:] = entries
-    for page, entries in vma.mm.table.spans(vma.start, vma.end):
-        if not entries.any():
-            continue
-        for _, copy in mm.table.make(page, page + len(entries)):
-            copy[:] = entries
-        at = np.flatnonzero(entries >= FIRST)
-        present = entries[at]
-        if len(present):
-            if vma.flags & NONLINEAR:
-                frames.map(present)
-            else:
-                frames.mapcount[present] += 1
-            anonymous = (frames.flags[present] & ANON) != 0
-            frames.flags[present[anonymous]] &= ~np.uint8(EXCLUSIVE)
-            mm.rss += len(present)
-            machine.mappings += len(present)
-            machine.touched.append(present)
-            _tell(machine.strategy, new, vma, present, page + at, anonymous)
-        slots = -entries[entries < 0]
-        if len(slots):
+        mm.nonlinear.copy(parent.nonlinear, vma.start, end)
+    mm.table.copy(parent.table, vma.start, end)
+    for pages, entries in parent.table.held(vma.start, end):
+        present = entries >= FIRST
+        if not present.all():
+            slots = -entries[entries < 0]
             swap.count[slots] += 1
             swap.exclusive[slots] = False
+            pages, entries = pages[present], entries[present]
+        if len(entries):
+            frames.map(entries)
+            mm.rss += len(entries)
+            machine.mappings += len(entries)
+            machine.touched.append(entries)
+            _share(machine, new, vma, entries, pages)
 
 
-def _tell(strategy, new, vma, frames, pages, anonymous):
-    if anonymous.all():
-        strategy.duplicated(new, vma, frames, pages)
-        return
-    if anonymous.any():
-        strategy.duplicated(new, vma, frames[anonymous], pages[anonymous])
-    strategy.file_mapped(new, frames[~anonymous], pages[~anonymous])
+def _share(machine, new, vma, frames, pages):
+    flags = machine.frames.flags
+    anonymous = (flags[frames] & ANON) != 0
+    if not anonymous.all():
+        machine.strategy.file_mapped(new, frames[~anonymous], pages[~anonymous])
+        frames, pages = frames[anonymous], pages[anonymous]
+    if len(frames):
+        flags[frames] &= ~np.uint8(EXCLUSIVE)
+        machine.strategy.duplicated(new.mm, vma.mm, frames, pages)

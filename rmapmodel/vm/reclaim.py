@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import InputError
-from .frames import ANON, EXCLUSIVE, LAZYFREE
+from .frames import ANON, EXCLUSIVE, LAZYFREE, ONE
 from .pagetable import LEAF
 from .vma import LOCKED, PAGE, SHARED
 
@@ -74,7 +74,7 @@ def unmap(machine, frame, mm_number, page):
         swap.stamp[taken] = frames.stamp[need]
     swap.exclusive[taken] = (frames.flags[need] & EXCLUSIVE) != 0
     entry = -slots[frame]
-    np.add.at(swap.count, slots[frame][entry < 0], 1)
+    np.add.at(swap.count, slots[frame][entry < 0], ONE)
     order = np.lexsort((page, mm_number))
     frame, mm_number, page, entry = frame[order], mm_number[order], page[order], entry[order]
     cuts = [0, *(np.flatnonzero(np.diff(mm_number)) + 1).tolist(), len(frame)]

@@ -176,12 +176,8 @@ def unmap_range(machine, mm, start, end):
     if victims[-1].end > end:
         new = merger.split(victims[-1], end, new_below=not outwards)
         victims[-1] = victims[-1] if outwards else new
-    for vma in victims:
-        faults.zap(machine, vma, vma.start, vma.end)
-        if vma.flags & NONLINEAR:
-            for _, entries in mm.nonlinear.spans(vma.start, vma.end):
-                entries[:] = 0
-            mm.nonlinear.drop_empty(vma.start, vma.end)
+    faults.zap(machine, mm, start, end)
+    mm.nonlinear.clear(start, end)
     at = mm.position(start)
     del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
     for vma in victims:
@@ -300,7 +296,7 @@ def _advise_vmas(machine, mm, pieces, advice):
 def _dontneed(machine, vma, start, end):
     if vma.flags & LOCKED:
         raise InputError("dontneed of locked memory is refused (EINVAL)", field="advice")
-    faults.zap(machine, vma, start, end)
+    faults.zap(machine, vma.mm, start, end)
 
 
 def _lazy_free(machine, vma, start, end):
@@ -672,7 +668,7 @@ def _remap_nonlinear(machine, mm, vma, start, end, pgoff):
     if not linear and not vma.flags & NONLINEAR:
         vma.flags |= NONLINEAR
         machine.strategy.made_nonlinear(vma)
-    faults.zap(machine, vma, start, end)
+    faults.zap(machine, mm, start, end)
     if vma.flags & NONLINEAR:
         if pgoff + end - start >= 1 << 31:
             raise InputError("a nonlinear mapping of a page beyond 8 TiB is more than is modelled", field="pgoff")
