@@ -18,15 +18,6 @@ class Locking:
     def __init__(self):
         self.acquired, self.longest_hold, self.last_hold, self.by_instance = 0, 0, 0, {}
 
-    def note(self, instance, nodes, count):
-        """Adds `count` acquisitions; `instance` None counts them in no instance."""
-        self.acquired += count
-        self.last_hold = nodes
-        if nodes > self.longest_hold:
-            self.longest_hold = nodes
-        if instance is not None:
-            self.by_instance[instance] = self.by_instance.get(instance, 0) + count
-
 
 class Ledger:
     """Objects alive by kind, their bytes, their peaks between events, and the sums over all reverse-map walks.
@@ -94,7 +85,12 @@ class Ledger:
         locking = self.locks.get((name, mode))
         if locking is None:
             locking = self.locks[name, mode] = Locking()
-        locking.note(instance, nodes, count)
+        locking.acquired += count
+        locking.last_hold = nodes
+        if nodes > locking.longest_hold:
+            locking.longest_hold = nodes
+        if instance is not None:
+            locking.by_instance[instance] = locking.by_instance.get(instance, 0) + count
 
     def hold_on(self, name, mode, nodes):
         """Says that the last acquisition of a lock was held over so many nodes more."""

@@ -45,6 +45,7 @@ class Index:
     how many nodes all insertions and removals so far have passed to find the place, the new or old node among them.
     """
 
+    __slots__ = ("passed", "_view", "_sorted")
     ordered = True
 
     def __init__(self):

@@ -25,6 +25,8 @@ class IntervalTree(Index):
     [('b', 0, 1), ('a', 0, 2)]
     """
 
+    __slots__ = ("_keys", "_list", "_age")
+
     def __init__(self):
         super().__init__()
         self._keys, self._list, self._age = [], [], 0
@@ -35,7 +37,8 @@ class IntervalTree(Index):
     def insert(self, entry, start, last, head=False):
         """Adds behind all that start at the same page; returns the node (`head` is for lists only)."""
         self.passed += (len(self._list) + 1).bit_length()
-        return self._behind_equals(Node(entry, start, last))
+        self._age += SPACING
+        return self._put(Node(entry, start, last), (start, self._age))
 
     def insert_after(self, entry, start, last, other):
         """Adds right behind the node `other`, which starts at the same page; returns the node."""
@@ -44,7 +47,8 @@ class IntervalTree(Index):
         self.passed += 1
         at = bisect_left(self._keys, other.order) + 1
         if at == len(self._keys) or self._keys[at][0] != start:
-            return self._behind_equals(Node(entry, start, last))
+            self._age += SPACING
+            return self._put(Node(entry, start, last), (start, self._age))
         below, above = other.order[1], self._keys[at][1]
         if above - below < 2:
             self._respace(start)
@@ -60,29 +64,26 @@ class IntervalTree(Index):
         self.passed += len(self._list).bit_length()
         at = bisect_left(self._keys, node.order)
         del self._keys[at], self._list[at]
-        self._changed()
+        self._view = self._sorted = None
 
     def move(self, node, start, last):
         """Gives a node another interval: out of the tree, and in again behind its equals."""
         self.remove(node)
         node.start, node.last = start, last
         self.passed += (len(self._list) + 1).bit_length()
-        self._behind_equals(node)
+        self._age += SPACING
+        self._put(node, (start, self._age))
 
     def nodes_of(self, examined):
         """How many tree nodes a search touched that examined so many entries; arrays work too."""
         return len(self._list).bit_length() + np.maximum(examined - 1, 0)
-
-    def _behind_equals(self, node):
-        self._age += SPACING
-        return self._put(node, (node.start, self._age))
 
     def _put(self, node, key):
         at = bisect_left(self._keys, key)
         self._keys.insert(at, key)
         self._list.insert(at, node)
         node.order = key
-        self._changed()
+        self._view = self._sorted = None
         return node
 
     def _respace(self, start):

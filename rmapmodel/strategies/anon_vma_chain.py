@@ -177,10 +177,11 @@ class AnonVmaChainStrategy(Strategy):
     def forked(self, vma, parent_vma):
         """mm/rmap.c:anon_vma_fork: the parent's AVCs, then an anon_vma of its own unless one can be re-used."""
         if vma.faulted:
-            before = parent_vma.mm.before(parent_vma)
-            if self.keeps_sharing and before is not None and before.anon is parent_vma.anon:
+            if self.keeps_sharing:
                 # 4e4a9eb92133: meant the child's previous vma, took the parent's, whose anon_vma is the parent's own
-                vma.anon = parent_vma.anon
+                before = parent_vma.mm.before(parent_vma)
+                if before is not None and before.anon is parent_vma.anon:
+                    vma.anon = parent_vma.anon
             self.clone(vma, parent_vma, for_fork=True)
             if vma.anon is None:
                 anon = self.new_anon_vma(parent_vma.anon)

@@ -288,10 +288,11 @@ def zap(machine, mm, start, end):
 def release(machine, mm, gone, pages):
     """Tells the strategy that ptes are gone, and frees the anonymous frames that nothing maps or swaps any more."""
     frames = machine.frames
-    anonymous = (frames.flags[gone] & ANON) != 0
+    anonymous = (frames.flags.take(gone) & ANON) != 0
     if not anonymous.all():
         machine.strategy.file_unmapped(mm, gone[~anonymous], pages[~anonymous])
         gone, pages = gone[anonymous], pages[anonymous]
     if len(gone):
         machine.strategy.unmapped(mm, gone, pages)
-        frames.give(gone[(frames.mapcount[gone] == 0) & (frames.swap_slots(gone) == 0)])
+        free = gone[frames.mapcount.take(gone) == 0]
+        frames.give(free[frames.swap_slots(free) == 0])

@@ -29,19 +29,26 @@ class PageTable:
             leaf = self.leaves.get(number)
             if leaf is not None:
                 base = number * LEAF
-                low, high = max(start - base, 0), min(end - base, LEAF)
-                yield base + low, leaf[low:high]
+                if first < number < last:
+                    yield base, leaf
+                else:
+                    low, high = max(start - base, 0), min(end - base, LEAF)
+                    yield base + low, leaf[low:high]
 
     def make(self, start, end):
         """Yields (page, entries) for every part of [start, end), making the leaves that are missing."""
         for number in range(start // LEAF, (end - 1) // LEAF + 1):
             leaf = self.leaves.get(number)
             if leaf is None:
-                self.budget.need(LEAF * 4 + 200)
-                leaf = self.leaves[number] = np.zeros(LEAF, np.int32)
+                leaf = self._new(number)
             base = number * LEAF
             low, high = max(start - base, 0), min(end - base, LEAF)
             yield base + low, leaf[low:high]
+
+    def _new(self, number):
+        self.budget.need(LEAF * 4 + 200)
+        leaf = self.leaves[number] = np.zeros(LEAF, np.int32)
+        return leaf
 
     def held(self, start, end):
         """Yields (pages, entries) arrays of what is not 0 in [start, end), ascending, `BATCH` leaves at a time."""
@@ -50,19 +57,22 @@ class PageTable:
             first, parts = zip(*batch)
             entries = np.concatenate(parts)
             at = entries.nonzero()[0]
-            if len(parts) == 1:
+            if first[-1] + len(parts[-1]) - first[0] == len(entries):
                 pages = at + first[0]
             else:
                 lengths = np.array([len(part) for part in parts])
                 pages = np.repeat(np.array(first) - np.cumsum(lengths) + lengths, lengths)[at] + at
-            yield pages, entries if len(at) == len(entries) else entries[at]
+            yield pages, entries if len(at) == len(entries) else entries.take(at)
 
     def copy(self, source, start, end):
         """Copies what another table holds in [start, end), making the leaves that are missing."""
         for page, entries in source.spans(start, end):
             if np.count_nonzero(entries):
-                for _, copied in self.make(page, page + len(entries)):
-                    copied[:] = entries
+                number, at = divmod(page, LEAF)
+                leaf = self.leaves.get(number)
+                if leaf is None:
+                    leaf = self._new(number)
+                leaf[at:at + len(entries)] = entries
 
     def gather(self, pages):
         """The entries at an ascending array of page numbers, 0 where there is no leaf; cost O(pages)."""
@@ -88,9 +98,13 @@ class PageTable:
 
     def drop_empty(self, start, end):
         """Frees the leaves of [start, end) that hold nothing."""
-        for number in [n for n in self._numbers(start, end) if not self.leaves[n].any()]:
-            del self.leaves[number]
-            self.budget.free(LEAF * 4 + 200)
+        for number in self._numbers(start, end):
+            if not np.count_nonzero(self.leaves[number]):
+                self._drop(number)
+
+    def _drop(self, number):
+        del self.leaves[number]
+        self.budget.free(LEAF * 4 + 200)
 
     def _numbers(self, start, end):
         first, last = start // LEAF, (end - 1) // LEAF
@@ -100,6 +114,8 @@ class PageTable:
 
     def clear(self, start=0, end=1 << 62):
         """Empties [start, end), all of it by default, and frees the leaves that then hold nothing."""
-        for _, entries in self.spans(start, end):
-            entries[:] = 0
-        self.drop_empty(start, end)
+        for number in self._numbers(start, end):
+            base, leaf = number * LEAF, self.leaves[number]
+            leaf[max(start - base, 0):end - base] = 0
+            if start <= base and base + LEAF <= end or not np.count_nonzero(leaf):
+                self._drop(number)

@@ -121,11 +121,12 @@ def _copy_ptes(machine, new, vma, end):
 
 
 def _share(machine, new, vma, frames, pages):
-    flags = machine.frames.flags
-    anonymous = (flags[frames] & ANON) != 0
+    flags = machine.frames.flags.take(frames)
+    anonymous = (flags & ANON) != 0
     if not anonymous.all():
         machine.strategy.file_mapped(new, frames[~anonymous], pages[~anonymous])
-        frames, pages = frames[anonymous], pages[anonymous]
+        frames, pages, flags = frames[anonymous], pages[anonymous], flags[anonymous]
     if len(frames):
-        flags[frames] &= ~np.uint8(EXCLUSIVE)
+        if (flags & EXCLUSIVE).any():
+            machine.frames.flags[frames] = flags & ~np.uint8(EXCLUSIVE)
         machine.strategy.duplicated(new.mm, vma.mm, frames, pages)
