@@ -36,7 +36,8 @@ class Ledger:
         self.embedded = {place: sum(FIELD[arch][field] for field in embeds.get(place, ()))
                          for place in ("vma", "mm", "page")}
         self._alive = dict.fromkeys(self.kinds, 0)
-        self.bytes = 0
+        self.bytes = self._made = 0
+        self._sampled = None
         self.peak_objects, self.peak_bytes, self.peak_design = dict(self._alive), 0, 0
         self.reclaim = dict.fromkeys(COUNTERS, 0)
         self.locks = {}
@@ -48,6 +49,7 @@ class Ledger:
         if kind not in self._alive:
             raise InputError(f"the design makes {kind}, which is not among its objects ({', '.join(self.kinds)})")
         self._alive[kind] += count
+        self._made += count
         self.bytes += count * self.size[kind]
 
     def free(self, kind, count=1):
@@ -66,7 +68,11 @@ class Ledger:
                 + mms * self.embedded["mm"] + pages * self.embedded["page"])
 
     def sample(self, mms, pages):
-        """Notes the state between two events in the peaks."""
+        """Notes the state between two events in the peaks, which rise only where something was made."""
+        state = self._made, mms, pages
+        if state == self._sampled:
+            return
+        self._sampled = state
         for kind, count in self._alive.items():
             if count > self.peak_objects[kind]:
                 self.peak_objects[kind] = count

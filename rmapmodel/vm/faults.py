@@ -6,6 +6,9 @@ from ..errors import InputError
 from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, ONE, ZERO
 from .vma import EXEC, GROWSDOWN, NONLINEAR, PAGE, READ, SHARED, ACCESS, WRITE
 
+KEPT = EXCLUSIVE | LAZYFREE
+"""The flags that a write looks at: it changes nothing where only the first is set."""
+
 NO_OFFSETS = "the design has no offsets left for it"
 
 STACK_GUARD_PAGES = 256
@@ -83,24 +86,26 @@ def prepare(machine, vma):
 
 def touch(machine, vma, start, end, is_write):
     """Touches pages [start, end) of one vma; cost O(pages) in numpy, a handful of calls a leaf."""
+    private = not vma.flags & SHARED
+    if end - start == 1:
+        entry = vma.mm.table.at(start)
+        if entry > ZERO and machine.frames.flags.item(entry) & KEPT == EXCLUSIVE or entry > 0 and not (private and is_write):
+            return
     if vma.file is not None:
         _check_size(vma, start, end)
-    private = not vma.flags & SHARED
     if private and is_write:
         prepare(machine, vma)
     for page, entries in vma.mm.table.make(start, end):
-        if not private:
-            _map_file(machine, vma, page, entries, np.flatnonzero(entries == 0))
-            continue
-        swapped = np.flatnonzero(entries < 0)
-        if len(swapped):
-            _swap_in(machine, vma, page, entries, swapped, is_write)
-        if is_write:
+        if private and np.count_nonzero(entries):
+            swapped = (entries < 0).nonzero()[0]
+            if len(swapped):
+                _swap_in(machine, vma, page, entries, swapped, is_write)
+        if private and is_write:
             _write_private(machine, vma, page, entries)
         elif vma.file is None:
             entries[entries == 0] = ZERO
         else:
-            _map_file(machine, vma, page, entries, np.flatnonzero(entries == 0))
+            _map_file(machine, vma, page, entries, (entries == 0).nonzero()[0])
 
 
 def _check_size(vma, start, end):
@@ -111,15 +116,16 @@ def _check_size(vma, start, end):
 def _write_private(machine, vma, page, entries):
     frames = machine.frames
     # what was there is looked at first: the pages made below need no second look
-    at = np.flatnonzero(entries >= FIRST)
-    fresh = np.flatnonzero(entries <= ZERO) if len(at) < len(entries) else at[:0]
+    at = (entries >= FIRST).nonzero()[0]
+    fresh = (entries <= ZERO).nonzero()[0] if len(at) < len(entries) else at[:0]
     if len(at):
-        present = entries[at]
+        present = entries.take(at).astype(np.intp)
         flags = frames.flags[present]
-        protected = (flags & EXCLUSIVE) == 0
-        frames.flags[present[~protected]] &= ~np.uint8(LAZYFREE)
-        if protected.any():
-            _write_protected(machine, vma, page, entries, at[protected], present[protected])
+        if np.count_nonzero(flags & KEPT != EXCLUSIVE):
+            protected = (flags & EXCLUSIVE) == 0
+            frames.flags[present[~protected]] &= ~np.uint8(LAZYFREE)
+            if protected.any():
+                _write_protected(machine, vma, page, entries, at[protected], present[protected])
     if len(fresh):
         new = _new_anonymous(machine, vma, fresh)
         if vma.file is not None:  # do_cow_fault
@@ -218,7 +224,7 @@ def cached(machine, file, indices):
             frames.index[new] = base + missing
             entries[missing] = new
     order = np.argsort(indices, kind="stable")
-    out = np.empty(len(indices), np.int32)
+    out = np.empty(len(indices), np.intp)
     out[order] = file.cache.gather(indices[order])
     return out
 
@@ -270,7 +276,7 @@ def zap(machine, mm, start, end):
     """Takes the pages of [start, end) out of a page table (mm/memory.c:zap_page_range)."""
     for pages, entries in mm.table.held(start, end):
         present = entries >= FIRST
-        whole = present.all()
+        whole = np.count_nonzero(present) == len(entries)
         gone = entries if whole else entries[present]
         if len(gone):
             mm.rss -= len(gone)
@@ -288,11 +294,12 @@ def zap(machine, mm, start, end):
 def release(machine, mm, gone, pages):
     """Tells the strategy that ptes are gone, and frees the anonymous frames that nothing maps or swaps any more."""
     frames = machine.frames
-    anonymous = (frames.flags.take(gone) & ANON) != 0
-    if not anonymous.all():
+    anonymous = frames.flags[gone] & ANON
+    if np.count_nonzero(anonymous) < len(gone):
+        anonymous = anonymous != 0
         machine.strategy.file_unmapped(mm, gone[~anonymous], pages[~anonymous])
         gone, pages = gone[anonymous], pages[anonymous]
     if len(gone):
         machine.strategy.unmapped(mm, gone, pages)
-        free = gone[frames.mapcount.take(gone) == 0]
-        frames.give(free[frames.swap_slots(free) == 0])
+        free = gone[frames.mapcount[gone] == 0]
+        frames.give(free[frames.swap_slots(free) == 0] if len(frames.slot) else free)

@@ -206,8 +206,10 @@ class Merger:
 
         mm/mprotect.c:sys_mprotect, 2.4.22; private anonymous areas only.
         """
+        if self.kernel.merge_procedure != "2.4":
+            return
         vma = mm.find(end - 1)
-        if self.kernel.merge_procedure != "2.4" or vma is None or vma.end != end or vma.file is not None:
+        if vma is None or vma.end != end or vma.file is not None:
             return
         next = mm.after(vma)
         area = Area(mm, vma.start, end, vma.flags, None, vma.pgoff, vma.anon_pgoff, middle=vma)

@@ -55,14 +55,14 @@ class PageTable:
         spans = self.spans(start, end)
         while batch := list(islice(spans, BATCH)):
             first, parts = zip(*batch)
-            entries = np.concatenate(parts)
+            entries = np.concatenate(parts) if len(parts) > 1 else parts[0]
             at = entries.nonzero()[0]
             if first[-1] + len(parts[-1]) - first[0] == len(entries):
                 pages = at + first[0]
             else:
                 lengths = np.array([len(part) for part in parts])
                 pages = np.repeat(np.array(first) - np.cumsum(lengths) + lengths, lengths)[at] + at
-            yield pages, entries if len(at) == len(entries) else entries.take(at)
+            yield pages, entries.take(at).astype(np.intp)
 
     def copy(self, source, start, end):
         """Copies what another table holds in [start, end), making the leaves that are missing."""
@@ -94,7 +94,7 @@ class PageTable:
     def at(self, page):
         """The entry at one page."""
         leaf = self.leaves.get(page // LEAF)
-        return 0 if leaf is None else int(leaf[page % LEAF])
+        return 0 if leaf is None else leaf.item(page % LEAF)
 
     def drop_empty(self, start, end):
         """Frees the leaves of [start, end) that hold nothing."""

@@ -107,7 +107,7 @@ def _copy_ptes(machine, new, vma, end):
     mm.table.copy(parent.table, vma.start, end)
     for pages, entries in parent.table.held(vma.start, end):
         present = entries >= FIRST
-        if not present.all():
+        if np.count_nonzero(present) < len(entries):
             slots = -entries[entries < 0]
             swap.count[slots] += 1
             swap.exclusive[slots] = False
