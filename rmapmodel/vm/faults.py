@@ -158,17 +158,17 @@ def _write_protected(machine, vma, page, entries, at, old):
         strategy.reused(vma, taken, page + at[reuse])
     copy = ~reuse
     if copy.any():
-        copy_pages(machine, vma, page, entries, at[copy])
+        copy_pages(machine, vma, entries, at[copy], page + at[copy])
 
 
-def copy_early(machine, vma, page, entries, at):
+def copy_early(machine, vma, entries, at, pages):
     """Copies pages that the design cannot leave shared where they are going (`copies_before_move`, `copies_at_swap_in`)."""
-    copy_pages(machine, vma, page, entries, at)
+    copy_pages(machine, vma, entries, at, pages)
     machine.ledger.copied(len(at))
 
 
-def copy_pages(machine, vma, page, entries, at):
-    """Gives `vma` copies of its own of the pages mapped at `entries[at]` (mm/memory.c:wp_page_copy)."""
+def copy_pages(machine, vma, entries, at, pages):
+    """Gives `vma` copies of its own of what `entries[at]` maps at `pages` (mm/memory.c:wp_page_copy)."""
     frames, strategy = machine.frames, machine.strategy
     old = entries[at]
     anonymous = (frames.flags[old] & ANON) != 0
@@ -178,12 +178,12 @@ def copy_pages(machine, vma, page, entries, at):
     frames.unmap(old)
     machine.touched.append(old)
     if anonymous.all():
-        strategy.copied_on_write(vma, old, new, page + at)
+        strategy.copied_on_write(vma, old, new, pages)
     else:
         if anonymous.any():
-            strategy.copied_on_write(vma, old[anonymous], new[anonymous], page + at[anonymous])
-        strategy.mapped_new(vma, new[~anonymous], page + at[~anonymous])
-        strategy.file_unmapped(vma.mm, old[~anonymous], page + at[~anonymous])
+            strategy.copied_on_write(vma, old[anonymous], new[anonymous], pages[anonymous])
+        strategy.mapped_new(vma, new[~anonymous], pages[~anonymous])
+        strategy.file_unmapped(vma.mm, old[~anonymous], pages[~anonymous])
 
 
 def _map_file(machine, vma, page, entries, at):
@@ -255,7 +255,7 @@ def _swap_in(machine, vma, page, entries, at, is_write):
     machine.strategy.swapped_in(vma, found, page + at, exclusive)
     clash = machine.strategy.copies_at_swap_in(vma, found, page + at)
     if clash is not None and clash.any():
-        copy_early(machine, vma, page, entries, at[clash])
+        copy_early(machine, vma, entries, at[clash], page + at[clash])
 
 
 def release_slots(machine, slots):
@@ -274,31 +274,43 @@ def release_slots(machine, slots):
 
 def zap(machine, mm, start, end):
     """Takes the pages of [start, end) out of a page table (mm/memory.c:zap_page_range)."""
+    frames = machine.frames
     for pages, entries in mm.table.held(start, end):
-        present = entries >= FIRST
-        whole = np.count_nonzero(present) == len(entries)
-        gone = entries if whole else entries[present]
+        (gone, pages), slots = present_and_swapped(pages, entries)
         if len(gone):
             mm.rss -= len(gone)
             machine.mappings -= len(gone)
-            machine.frames.unmap(gone)
+            frames.unmap(gone)
             machine.touched.append(gone)
-            release(machine, mm, gone, pages if whole else pages[present])
-        if not whole:
-            slots = -entries[entries < 0]
-            if len(slots):
-                release_slots(machine, slots)
+            release(machine, mm, gone, pages)
+        if len(slots):
+            release_slots(machine, slots)
     mm.table.clear(start, end)
+
+
+def present_and_swapped(pages, entries):
+    """((frames, pages) of the entries that map a frame, the slots of those that stand for swap)."""
+    mapped = entries >= FIRST
+    if np.count_nonzero(mapped) == len(entries):
+        return (entries, pages), entries[:0]
+    return (entries[mapped], pages[mapped]), -entries[entries < 0]
+
+
+def by_kind(machine, frames, pages):
+    """((frames, pages) of the anonymous ones, (frames, pages) of the page cache's) among mapped frames."""
+    anonymous = machine.frames.flags[frames] & ANON
+    if np.count_nonzero(anonymous) == len(frames):
+        return (frames, pages), (frames[:0], pages[:0])
+    anonymous = anonymous != 0
+    return (frames[anonymous], pages[anonymous]), (frames[~anonymous], pages[~anonymous])
 
 
 def release(machine, mm, gone, pages):
     """Tells the strategy that ptes are gone, and frees the anonymous frames that nothing maps or swaps any more."""
     frames = machine.frames
-    anonymous = frames.flags[gone] & ANON
-    if np.count_nonzero(anonymous) < len(gone):
-        anonymous = anonymous != 0
-        machine.strategy.file_unmapped(mm, gone[~anonymous], pages[~anonymous])
-        gone, pages = gone[anonymous], pages[anonymous]
+    (gone, pages), cached = by_kind(machine, gone, pages)
+    if len(cached[0]):
+        machine.strategy.file_unmapped(mm, *cached)
     if len(gone):
         machine.strategy.unmapped(mm, gone, pages)
         free = gone[frames.mapcount[gone] == 0]

@@ -38,16 +38,15 @@ class PageTable:
     def make(self, start, end):
         """Yields (page, entries) for every part of [start, end), making the leaves that are missing."""
         for number in range(start // LEAF, (end - 1) // LEAF + 1):
-            leaf = self.leaves.get(number)
-            if leaf is None:
-                leaf = self._new(number)
             base = number * LEAF
             low, high = max(start - base, 0), min(end - base, LEAF)
-            yield base + low, leaf[low:high]
+            yield base + low, self._leaf(number)[low:high]
 
-    def _new(self, number):
-        self.budget.need(LEAF * 4 + 200)
-        leaf = self.leaves[number] = np.zeros(LEAF, np.int32)
+    def _leaf(self, number):
+        leaf = self.leaves.get(number)
+        if leaf is None:
+            self.budget.need(LEAF * 4 + 200)
+            leaf = self.leaves[number] = np.zeros(LEAF, np.int32)
         return leaf
 
     def held(self, start, end):
@@ -57,6 +56,8 @@ class PageTable:
             first, parts = zip(*batch)
             entries = np.concatenate(parts) if len(parts) > 1 else parts[0]
             at = entries.nonzero()[0]
+            if not len(at):
+                continue
             if first[-1] + len(parts[-1]) - first[0] == len(entries):
                 pages = at + first[0]
             else:
@@ -64,15 +65,21 @@ class PageTable:
                 pages = np.repeat(np.array(first) - np.cumsum(lengths) + lengths, lengths)[at] + at
             yield pages, entries.take(at).astype(np.intp)
 
+    def store(self, pages, entries):
+        """Puts entries at an ascending array of page numbers, making the leaves that are missing; cost O(pages)."""
+        low = 0
+        while low < len(pages):
+            number = int(pages[low]) // LEAF
+            high = int(pages.searchsorted((number + 1) * LEAF))
+            self._leaf(number)[pages[low:high] - number * LEAF] = entries[low:high]
+            low = high
+
     def copy(self, source, start, end):
         """Copies what another table holds in [start, end), making the leaves that are missing."""
         for page, entries in source.spans(start, end):
             if np.count_nonzero(entries):
                 number, at = divmod(page, LEAF)
-                leaf = self.leaves.get(number)
-                if leaf is None:
-                    leaf = self._new(number)
-                leaf[at:at + len(entries)] = entries
+                self._leaf(number)[at:at + len(entries)] = entries
 
     def gather(self, pages):
         """The entries at an ascending array of page numbers, 0 where there is no leaf; cost O(pages)."""

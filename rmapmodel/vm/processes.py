@@ -5,8 +5,8 @@ from itertools import groupby
 import numpy as np
 
 from ..errors import InputError
-from .faults import zap
-from .frames import ANON, EXCLUSIVE, FIRST
+from .faults import by_kind, present_and_swapped, zap
+from .frames import EXCLUSIVE
 from .vma import DONTCOPY, LOCKED, NONLINEAR, WIPEONFORK, Ranges
 
 
@@ -106,27 +106,18 @@ def _copy_ptes(machine, new, vma, end):
         mm.nonlinear.copy(parent.nonlinear, vma.start, end)
     mm.table.copy(parent.table, vma.start, end)
     for pages, entries in parent.table.held(vma.start, end):
-        present = entries >= FIRST
-        if np.count_nonzero(present) < len(entries):
-            slots = -entries[entries < 0]
+        (shared, pages), slots = present_and_swapped(pages, entries)
+        if len(shared):
+            frames.map(shared)
+            mm.rss += len(shared)
+            machine.mappings += len(shared)
+            machine.touched.append(shared)
+            anonymous, cached = by_kind(machine, shared, pages)
+            if len(cached[0]):
+                machine.strategy.file_mapped(new, *cached)
+            if len(anonymous[0]):
+                frames.flags[anonymous[0]] &= ~np.uint8(EXCLUSIVE)
+                machine.strategy.duplicated(mm, parent, *anonymous)
+        if len(slots):
             swap.count[slots] += 1
             swap.exclusive[slots] = False
-            pages, entries = pages[present], entries[present]
-        if len(entries):
-            frames.map(entries)
-            mm.rss += len(entries)
-            machine.mappings += len(entries)
-            machine.touched.append(entries)
-            _share(machine, new, vma, entries, pages)
-
-
-def _share(machine, new, vma, frames, pages):
-    flags = machine.frames.flags.take(frames)
-    anonymous = (flags & ANON) != 0
-    if not anonymous.all():
-        machine.strategy.file_mapped(new, frames[~anonymous], pages[~anonymous])
-        frames, pages, flags = frames[anonymous], pages[anonymous], flags[anonymous]
-    if len(frames):
-        if (flags & EXCLUSIVE).any():
-            machine.frames.flags[frames] = flags & ~np.uint8(EXCLUSIVE)
-        machine.strategy.duplicated(new.mm, vma.mm, frames, pages)

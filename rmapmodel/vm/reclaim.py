@@ -4,7 +4,6 @@ import numpy as np
 
 from ..errors import InputError
 from .frames import ANON, EXCLUSIVE, LAZYFREE, ONE
-from .pagetable import LEAF
 from .vma import LOCKED, PAGE, SHARED
 
 
@@ -80,7 +79,7 @@ def unmap(machine, frame, mm_number, page):
     cuts = [0, *(np.flatnonzero(np.diff(mm_number)) + 1).tolist(), len(frame)]
     for low, high in zip(cuts, cuts[1:]):
         mm = machine.mms[int(mm_number[low])]
-        _store(mm.table, page[low:high], entry[low:high])
+        mm.table.store(page[low:high], entry[low:high])
         mm.rss -= high - low
         machine.mappings -= high - low
         frames.unmap(frame[low:high])
@@ -91,10 +90,3 @@ def unmap(machine, frame, mm_number, page):
     swap.frame[freed_slots[freed_slots != 0]] = 0
     slots[freed] = 0
     frames.give(freed)
-
-
-def _store(table, pages, entries):
-    numbers = pages // LEAF
-    cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(pages)]
-    for low, high in zip(cuts, cuts[1:]):
-        table.leaves[int(numbers[low])][pages[low:high] % LEAF] = entries[low:high]

@@ -585,42 +585,27 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
         _populate(machine, mm, new + old_len, new + new_len)
 
 
-def _copy_early(machine, vma, page, entries, at):
-    # mm/mremap.c:move_page_tables of "rmap 11" breaks copy-on-write at the old address for what cannot move shared
-    at = at[machine.frames.flags[entries[at]] & ANON != 0]
-    early = machine.strategy.copies_before_move(vma, entries[at], page + at)
-    if early is not None and early.any():
-        faults.copy_early(machine, vma, page, entries, at[early])
-
-
 def _move_ptes(machine, vma, target, start, new, length):
-    mm, frames, strategy = vma.mm, machine.frames, machine.strategy
-    shift = new - start
-    for page, entries in list(mm.table.spans(start, start + length)):
-        if not entries.any():
-            continue
-        at = np.flatnonzero(entries >= FIRST)
-        _copy_early(machine, vma, page, entries, at)
-        offset = 0
-        for _, to in mm.table.make(page + shift, page + shift + len(entries)):
-            to[:] = entries[offset:offset + len(to)]
-            offset += len(to)
-        moved = entries[at].copy()
-        entries[:] = 0
-        if len(moved):
-            machine.touched.append(moved)
-            anonymous = (frames.flags[moved] & ANON) != 0
-            if anonymous.any():
-                strategy.moved(target, moved[anonymous], page + at[anonymous], page + shift + at[anonymous])
-            if not anonymous.all():
-                strategy.file_moved(target, moved[~anonymous], page + at[~anonymous], page + shift + at[~anonymous])
+    mm, strategy, end, shift = vma.mm, machine.strategy, start + length, new - start
+    for pages, entries in mm.table.held(start, end):
+        (present, at), _ = faults.present_and_swapped(pages, entries)
+        anonymous, cached = faults.by_kind(machine, present, at)
+        # mm/mremap.c:move_page_tables of "rmap 11" breaks copy-on-write at the old address for what cannot move shared
+        early = strategy.copies_before_move(vma, *anonymous)
+        if early is not None and early.any():
+            where = pages.searchsorted(anonymous[1])
+            faults.copy_early(machine, vma, entries, where[early], pages[where[early]])
+            anonymous = entries[where], anonymous[1]
+        for (moved, at), tell in ((anonymous, strategy.moved), (cached, strategy.file_moved)):
+            if len(moved):
+                machine.touched.append(moved)
+                tell(target, moved, at, at + shift)
+        mm.table.store(pages + shift, entries)
+    mm.table.clear(start, end)
     if vma.flags & NONLINEAR:
-        for page, entries in list(mm.nonlinear.spans(start, start + length)):
-            offset = 0
-            for _, to in mm.nonlinear.make(page + shift, page + shift + len(entries)):
-                to[:] = entries[offset:offset + len(to)]
-                offset += len(to)
-            entries[:] = 0
+        for pages, entries in mm.nonlinear.held(start, end):
+            mm.nonlinear.store(pages + shift, entries)
+        mm.nonlinear.clear(start, end)
 
 
 # -- remap_file_pages ----------------------------------------------------------------------------------------------

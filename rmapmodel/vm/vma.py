@@ -95,6 +95,8 @@ class Ranges:
 
     def remove(self, start, end):
         """Takes [start, end) out of the set."""
+        if not self.items:
+            return
         kept = []
         for low, high, line in self.items:
             if high <= start or low >= end:
