@@ -1,0 +1,61 @@
+"""Memory a present pte, memory of a stream, and how soon the command answers.
+
+The bounds: 21 bytes a pte, 4 of its entry and 17 of its frame's columns (mapcount, anchor, index, flags); a stream of ten
+times the events needs no more memory; Python's own start.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from rmapmodel.vm.frames import Frames
+
+from .storms import DESIGN, InAFile, page_touches, range_touches
+from .table import Row, seconds_of_program
+
+PEAK = f"""
+import sys, time
+from rmapmodel.study.replay import replay
+from rmapmodel.trace.jsonl import read
+peak = lambda: int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
+replay(read(sys.argv[1]), {DESIGN!r})
+before, started = peak(), time.process_time()
+replay(read(sys.argv[2]), {DESIGN!r})
+print(peak() - before, time.process_time() - started)
+"""
+
+
+def rows(scale=1.0, large=False):
+    """Bytes a pte, streams of three formats, starts; `scale` shrinks pages and events, `large` streams 10^8 of them."""
+    pages = max(2, round(8_000 * scale)) * 512
+    bare = 4 + sum(np.dtype(kind).itemsize for kind in Frames.columns.values())
+    with InAFile(range_touches(512, 512, 1)) as empty, InAFile(range_touches(pages, 512, 1)) as full:
+        yield Row(f"peak memory a present pte, {pages:,} pages in ranges of 512", peak(empty, full)[0] / pages, bare,
+                  "bytes", "the columns", "ours <= 24")
+        for suffix in (".jsonl", ".jsonl.gz", ".jsonl.zst"):
+            yield stream(empty, suffix, round((100_000_000 if large and suffix == ".jsonl.zst" else 1_000_000) * scale))
+    bare = seconds_of_program([sys.executable, "-c", "pass"])
+    for what, arguments, target in (("import rmapmodel", ["-c", "import rmapmodel"], "ours < 0.3"),
+                                    ("rmapmodel --help", ["-m", "rmapmodel", "--help"], "ours < 0.2")):
+        yield Row(what, seconds_of_program([sys.executable, *arguments]), bare, "s", "python -c pass", target)
+
+
+def stream(empty, suffix, events):
+    """What a stream of so many one-page events adds to the memory of one of a tenth of them."""
+    with InAFile(page_touches(events // 10, 1000), suffix) as short, InAFile(page_touches(events, 1000), suffix) as long:
+        more, taken = peak(short, long)
+        return Row(f"memory of {events:,} events beyond that of a tenth of them, {suffix}", more / 2**20,
+                   long.stat().st_size / 2**20, "MiB", "the file", "ours < 1", f"({number_of_seconds(taken)})")
+
+
+def number_of_seconds(taken):
+    """A time for a note."""
+    return f"{taken:.1f} s"
+
+
+def peak(first, second):
+    """Bytes that a replay of the second trace adds to the peak of the first, in a process of their own; its seconds."""
+    done = subprocess.run([sys.executable, "-c", PEAK, first, second], check=True, capture_output=True, text=True)
+    more, taken = done.stdout.split()
+    return int(more), float(taken)
