@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything is installed into .venv, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report site pictures test mutation tables lab lock
+.PHONY: help setup report site pictures test mutation bench history tables lab lock
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12` chooses another.
@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 LOCKED := $(shell { cat requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
 INSTALLED := $(shell { cat pyproject.toml requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
 MUTATION := $(VENV)/mutation/installed-$(shell cksum < tests/mutation/requirements.txt | tr ' ' '-')
+BENCH := $(VENV)/bench/installed-$(shell cksum < benchmarks/requirements.txt | tr ' ' '-')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help: ## List the targets.
@@ -37,6 +38,12 @@ test: setup ## Run all tests, on all cores.
 mutation: setup $(MUTATION) ## Break the model in hundreds of places and see whether the quick tests notice (half an hour).
 	$(BIN)/python tests/mutation/run.py --tool $(VENV)/mutation/bin/python $(ARGS)
 
+bench: $(BENCH) ## Measure the model beside Linux and other libraries, print one table (minutes; ARGS="--large --write").
+	$(VENV)/bench/bin/python -m benchmarks $(ARGS)
+
+history: $(BENCH) ## The same by pytest-benchmark, which keeps each run in .benchmarks for `pytest-benchmark compare`.
+	$(VENV)/bench/bin/python -m pytest -p no:cacheprovider -o addopts= benchmarks/history.py --benchmark-autosave $(ARGS)
+
 tables: setup ## Make the tables of data/tables anew from data/traces (minutes).
 	$(BIN)/python data/corpus/tables.py
 
@@ -53,6 +60,12 @@ lock: setup ## Resolve the dependencies of pyproject.toml anew into requirements
 $(MUTATION): tests/mutation/requirements.txt $(VENV)/locked-$(LOCKED)
 	$(PYTHON) -m venv --clear $(VENV)/mutation
 	$(VENV)/mutation/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps -r $<
+	touch $@
+
+# So has what the model is measured beside: the versions of the lock, and libraries that it does not use itself.
+$(BENCH): benchmarks/requirements.txt $(VENV)/locked-$(LOCKED)
+	$(PYTHON) -m venv --clear $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps -r $<
 	touch $@
 
 $(VENV)/locked-$(LOCKED): requirements.lock

@@ -20,7 +20,7 @@ def rows(scale=1.0, large=False):
             ("page events", 10_000, greatest[0], lambda n: page_touches(n, 10_000), "ours <= 1.05"),
             ("vmas, one page each", 10, greatest[1], lambda n: areas(n, 1), None),
             ("processes, forked, written and ended", 1, greatest[2], processes, None)):
-        yield exponent(what, sizes(min(least, most), most), events, target)
+        yield exponent(what, sizes(min(least, -(-most // 100)), most), events, target)
 
 
 def sizes(least, most):

@@ -1,4 +1,4 @@
-"""The same tables for pytest-benchmark, which keeps each run: `make bench-history`, then `pytest-benchmark compare`."""
+"""The same tables for pytest-benchmark, which keeps each run: `make history`, then `pytest-benchmark compare`."""
 
 import pytest
 

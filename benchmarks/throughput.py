@@ -28,7 +28,7 @@ def rows(scale=1.0):
     changes = events // 8 * 4
     yield rate("changes of vmas: map, split, merge, unmap", vma_changes(changes), changes, "events/s",
                "reading the trace", None, "ours >= 5e4")
-    yield from reclaims(max(64, round(1_000_000 * scale)))
+    yield from reclaims(max(10, round(10_000 * scale)) * 100)
 
 
 def rate(what, events, count, unit, beside, other, target):
@@ -55,10 +55,10 @@ def bare_columns(pages):
 
 def reclaims(pages):
     """A walk over a parent's pages that a child shares, under each design."""
-    vmas = 64
+    vmas = pages // 100
     preparation = [*areas(vmas, pages // vmas), Fork(1, 2)]
     anchor, index = np.arange(pages)[::-1] % vmas, np.arange(pages)
     sorting = seconds(lambda: np.lexsort((index, anchor)))
     for design in STRATEGIES:
-        yield Row(f"reclaim of {pages:,} pages in {vmas} vmas of two processes: {design}",
+        yield Row(f"reclaim of {pages:,} pages in {vmas:,} vmas of each of two processes: {design}",
                   replayed(preparation, [Reclaim()], design, runs=1), sorting, "s", "sorting them", "ours < 2")

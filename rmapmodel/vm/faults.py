@@ -275,7 +275,7 @@ def release_slots(machine, slots):
 def zap(machine, mm, start, end):
     """Takes the pages of [start, end) out of a page table (mm/memory.c:zap_page_range)."""
     frames = machine.frames
-    for pages, entries in mm.table.held(start, end):
+    for pages, entries in mm.table.take(start, end):
         (gone, pages), slots = present_and_swapped(pages, entries)
         if len(gone):
             mm.rss -= len(gone)
@@ -285,7 +285,6 @@ def zap(machine, mm, start, end):
             release(machine, mm, gone, pages)
         if len(slots):
             release_slots(machine, slots)
-    mm.table.clear(start, end)
 
 
 def present_and_swapped(pages, entries):

@@ -65,6 +65,12 @@ class PageTable:
                 pages = np.repeat(np.array(first) - np.cumsum(lengths) + lengths, lengths)[at] + at
             yield pages, entries.take(at).astype(np.intp)
 
+    def take(self, start, end):
+        """As `held`, and empties what it yields when the caller is done with it."""
+        for pages, entries in self.held(start, end):
+            yield pages, entries
+            self.clear(int(pages[0]), int(pages[-1]) + 1)
+
     def store(self, pages, entries):
         """Puts entries at an ascending array of page numbers, making the leaves that are missing; cost O(pages)."""
         low = 0

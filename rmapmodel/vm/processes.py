@@ -61,6 +61,7 @@ def _leave(machine, pid):
     vmas, mm.vmas, mm.starts = mm.vmas, [], []
     for vma in vmas:
         machine.forget(vma)
+    mm.table.clear()
     mm.nonlinear.clear()
     machine.strategy.mm_gone(mm)
     machine.drop_mm(mm)

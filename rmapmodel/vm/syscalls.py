@@ -587,7 +587,7 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
 
 def _move_ptes(machine, vma, target, start, new, length):
     mm, strategy, end, shift = vma.mm, machine.strategy, start + length, new - start
-    for pages, entries in mm.table.held(start, end):
+    for pages, entries in mm.table.take(start, end):
         (present, at), _ = faults.present_and_swapped(pages, entries)
         anonymous, cached = faults.by_kind(machine, present, at)
         # mm/mremap.c:move_page_tables of "rmap 11" breaks copy-on-write at the old address for what cannot move shared
@@ -601,11 +601,9 @@ def _move_ptes(machine, vma, target, start, new, length):
                 machine.touched.append(moved)
                 tell(target, moved, at, at + shift)
         mm.table.store(pages + shift, entries)
-    mm.table.clear(start, end)
     if vma.flags & NONLINEAR:
-        for pages, entries in mm.nonlinear.held(start, end):
+        for pages, entries in mm.nonlinear.take(start, end):
             mm.nonlinear.store(pages + shift, entries)
-        mm.nonlinear.clear(start, end)
 
 
 # -- remap_file_pages ----------------------------------------------------------------------------------------------
