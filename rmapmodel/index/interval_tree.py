@@ -79,7 +79,9 @@ class IntervalTree(Index):
         return len(self._list).bit_length() + np.maximum(examined - 1, 0)
 
     def _put(self, node, key):
-        at = bisect_left(self._keys, key)
+        at = len(self._keys)
+        if at and key < self._keys[-1]:  # else it goes to the end, as most do
+            at = bisect_left(self._keys, key)
         self._keys.insert(at, key)
         self._list.insert(at, node)
         node.order = key

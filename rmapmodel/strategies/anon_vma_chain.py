@@ -112,19 +112,20 @@ class AnonVmaChainStrategy(Strategy):
         """The holds to link or unlink these AVCs of one vma: one for each, or one for all (lock_anon_vma_root)."""
         if self.locks_once:
             self.lock(avcs[0].anon_vma, len(avcs))
-            return
-        for avc in avcs:
-            self.lock(avc.anon_vma)
+        else:
+            for avc in avcs:
+                self.lock(avc.anon_vma)
 
     def chain(self, vma, anon_vma, head=False):
         """Links a vma to an anon_vma with a new AVC, first in the vma's list."""
         self.ledger.alloc("anon_vma_chain")
         self.machine.budget.need(AVC_MEMORY)
         avc = AnonVmaChain(vma, anon_vma)
-        avc.node = anon_vma.vmas.insert(avc, vma.pgoff, vma.pgoff + vma.pages - 1, head=head)
+        avc.node = anon_vma.vmas.insert(avc, vma.pgoff, vma.pgoff + vma.end - vma.start - 1, head)
         if vma.links is None:
-            vma.links = []
-        vma.links.insert(0, avc)
+            vma.links = [avc]
+        else:
+            vma.links.insert(0, avc)
         return avc
 
     def clone(self, vma, source, for_fork=False):

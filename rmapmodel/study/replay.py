@@ -1,5 +1,7 @@
 """Replay: one trace through one strategy, to the result of contract section 4."""
 
+import contextlib
+import gc
 from dataclasses import dataclass, field
 
 from ..errors import CheckFailed, InputError
@@ -10,6 +12,9 @@ from ..vm.machine import Machine
 from ..vm.vma import PAGE
 
 SCHEMA = "rmapmodel/replay/1"
+
+COLLECTED = 50_000
+"""Objects made between two looks for cycles, 700 elsewhere; a vma with its links is a dozen, some kilobytes."""
 
 TIMELINE = ("line", "mappings", "bytes", "design_bytes", "objects")
 """What each entry of a timeline holds, in this order (docs/costs.md)."""
@@ -106,19 +111,31 @@ def replay(trace, strategy, options=None, after=None, timeline=False):
         raise
     run = Run(machine, source=trace.header.source, missing=list(trace.header.missing))
     ledger, frames, mms = machine.ledger, machine.frames, machine.mms
-    for line, _ in applied(machine, trace, with_reclaim(trace, options, strategy)):
-        if line is not None:
-            run.events += 1
-        ledger.sample(len(mms), frames.alive)
-        if timeline:
-            run.timeline.append((line, machine.mappings, ledger.bytes, ledger.design_bytes(len(mms), frames.alive),
-                                 ledger.alive()))
-        if after is not None:
-            after(machine, run.events)
+    with collected_seldom():
+        for line, _ in applied(machine, trace, with_reclaim(trace, options, strategy)):
+            if line is not None:
+                run.events += 1
+            ledger.sample(len(mms), frames.alive)
+            if timeline:
+                run.timeline.append((line, machine.mappings, ledger.bytes,
+                                     ledger.design_bytes(len(mms), frames.alive), ledger.alive()))
+            if after is not None:
+                after(machine, run.events)
     found, truth = ledger.reclaim["mappings"], machine.reclaimed_mappings
     if found != truth:
         raise CheckFailed(f"{strategy} finds {found} mappings of the {truth} in the page tables")
     return run
+
+
+@contextlib.contextmanager
+def collected_seldom():
+    """Lets Python look for cycles at every `COLLECTED` new objects: most are part of the structures, and stay."""
+    before = gc.get_threshold()
+    gc.set_threshold(COLLECTED, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def applied(machine, trace, pairs=None):

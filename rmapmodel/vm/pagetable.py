@@ -54,7 +54,7 @@ class PageTable:
         spans = self.spans(start, end)
         while batch := list(islice(spans, BATCH)):
             first, parts = zip(*batch)
-            entries = np.concatenate(parts) if len(parts) > 1 else parts[0]
+            entries = np.concatenate(parts, dtype=np.intp)
             at = entries.nonzero()[0]
             if not len(at):
                 continue
@@ -63,7 +63,7 @@ class PageTable:
             else:
                 lengths = np.array([len(part) for part in parts])
                 pages = np.repeat(np.array(first) - np.cumsum(lengths) + lengths, lengths)[at] + at
-            yield pages, entries.take(at).astype(np.intp)
+            yield pages, entries if len(at) == len(entries) else entries.take(at)
 
     def take(self, start, end):
         """As `held`, and empties what it yields when the caller is done with it."""

@@ -117,7 +117,9 @@ def _copy_ptes(machine, new, vma, end):
             if len(cached[0]):
                 machine.strategy.file_mapped(new, *cached)
             if len(anonymous[0]):
-                frames.flags[anonymous[0]] &= ~np.uint8(EXCLUSIVE)
+                flags = frames.flags[anonymous[0]]
+                if np.count_nonzero(flags & EXCLUSIVE):
+                    frames.flags[anonymous[0]] = flags & ~np.uint8(EXCLUSIVE)
                 machine.strategy.duplicated(mm, parent, *anonymous)
         if len(slots):
             swap.count[slots] += 1
