@@ -17,7 +17,7 @@ def rows(scale=1.0, large=False):
     """Page events, vmas and processes; `scale` shrinks the greatest sizes, `large` adds ten million page events."""
     greatest = [round(n * scale) for n in (10_000_000 if large else 1_000_000, 100_000, 10_000)]
     for what, least, most, events, target in (
-            ("page events", 10_000, greatest[0], lambda n: page_touches(n, 10_000), "ours <= 1.05"),
+            ("page events", 10_000, greatest[0], lambda n: page_touches(n, n // 5), "ours <= 1.05"),
             ("vmas, one page each", 10, greatest[1], lambda n: areas(n, 1), None),
             ("processes, forked, written and ended", 1, greatest[2], processes, None)):
         yield exponent(what, sizes(min(least, -(-most // 100)), most), events, target)
