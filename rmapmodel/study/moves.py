@@ -34,11 +34,12 @@ def moves(trace, strategy, options=None):
 
     for line, event in applied(machine, trace, looking_first()):
         if before is not None:
-            rows.append((line, event.pid, _moves(event), *_after(machine, *before)))
+            rows.append((line, event.pid, changes_address(event), *_after(machine, *before)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _moves(event):
+def changes_address(event):
+    """Whether an mremap gives memory another address, or a shared mapping a second one."""
     return event.new_addr != event.addr or not event.len or bool({"fixed", "dontunmap"} & set(event.flags))
 
 

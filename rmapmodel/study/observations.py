@@ -34,9 +34,10 @@ ORIGINS = {
     "left to the parent": {(True, _AREA + PAGE)},
     "copied by the parent": {(True, _AREA + 2 * PAGE)},
     "copied in a child": {(False, _AREA + PAGE)},
-    "new in a child": {(False, _AREA + 4 * PAGE), (False, _NEW), *((False, _HEAP + n * PAGE) for n in (1, 2, 3))},
+    "new in inherited memory": {(False, _AREA + 4 * PAGE), *((False, _HEAP + n * PAGE) for n in (1, 2, 3))},
+    "new in an area of its own": {(False, _NEW)},
 }
-"""Pages of the fork servers of `walks` by their origin: (whether the parent is looked at, address)."""
+"""Pages of the fork servers of `walks` by their origin: (whether the parent is looked at, address). New ones are a child's."""
 
 
 def observed(name):

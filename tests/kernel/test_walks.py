@@ -55,7 +55,8 @@ def test_what_the_kernel_visits_for_each_origin_of_a_page(observations):
         everyone = page.processes
         assert (page.examined, page.candidates) == {
             "shared since before the fork": (everyone, everyone), "left to the parent": (1, everyone),
-            "copied by the parent": (1, everyone), "copied in a child": (1, 1), "new in a child": (1, 1)}[page.origin]
+            "copied by the parent": (1, everyone), "copied in a child": (1, 1), "new in inherited memory": (1, 1),
+            "new in an area of its own": (1, 1)}[page.origin]
     assert set(found.origin.dropna()) == set(ORIGINS) and found.alike.all()
 
 
