@@ -8,7 +8,7 @@ A trace is replayed with the rules of the kernel that its header names. What is 
 import argparse
 from pathlib import Path
 
-from rmapmodel.study.corpus import TABLES, measured, programs
+from rmapmodel.study.corpus import NAMES, TABLES, measured, programs
 
 
 def main():
@@ -17,9 +17,10 @@ def main():
     parser.add_argument("-o", dest="folder", type=Path, default=TABLES)
     parser.add_argument("programs", metavar="PROGRAM", nargs="*")
     args = parser.parse_args()
-    for name, table in measured(programs(args.programs or None)).items():
+    tables = measured(programs(args.programs or None))
+    for name in NAMES:
         unfinished = args.folder / f"{name}.new"
-        table.to_csv(unfinished, index=False, lineterminator="\n")
+        tables[name].to_csv(unfinished, index=False, lineterminator="\n")
         unfinished.replace(args.folder / f"{name}.csv")
 
 

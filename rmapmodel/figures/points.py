@@ -1,6 +1,7 @@
 """Plots of points: what was predicted against what was counted, and a row of values for each of many things."""
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .plots import REFERENCE, thousands
 from .style import context
@@ -40,6 +41,9 @@ def rows(ax, table, looks, reference=None):
         ax.annotate(name, (value, 1), (0, 1), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=7,
                     color=REFERENCE["color"], va="bottom", ha="center")
     ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(places, list(table.index))
     ax.tick_params(axis="y", length=0)
     ax.grid(False, axis="y")

@@ -15,7 +15,13 @@ from .moves import changes_address, moves
 from .program import CHECKOUT
 from .replay import Options, applied, line_of_peak, machine_for
 
+NAMES = ("programs", "moves", "reclaim", "memory")
+"""The tables that are made of the traces (data/README.md)."""
+
 TRACES, TABLES = CHECKOUT / "data" / "traces", CHECKOUT / "data" / "tables"
+WRITTEN_TO_MOVE = ("perl-workers", "python-pool")
+"""The programs that were written so that workers go on with containers that they inherited (data/README.md)."""
+
 DESIGN = "anon_vma_chain"
 """The design of the kernels that the programs were recorded on; what does not depend on a design is counted under it."""
 
@@ -29,12 +35,19 @@ _MAPPING = (ev.Mmap, ev.Brk, ev.Mprotect, ev.Madvise, ev.Mlock, ev.Munlock, ev.R
 
 
 def programs(names=None):
-    """The traces of the recorded programs by name: all, or those in `names`, each once; InputError for an unknown name."""
+    """The traces of the recorded programs by name: all, or those in `names`, each once.
+
+    InputError for a name of no program, or for no names.
+
+    >>> list(programs(["nginx", "java-g1", "nginx"]))
+    ['nginx', 'java-g1']
+    """
     paths = {path.name.split(".")[0]: path for path in sorted(TRACES.glob("*.jsonl*"))}
-    unknown = [name for name in names or () if name not in paths]
-    if unknown:
-        raise InputError(f"no program {unknown[0]!r} was recorded; there are {', '.join(paths)}")
-    return {name: read(paths[name]) for name in dict.fromkeys(paths if names is None else names)}
+    wanted = list(dict.fromkeys(paths if names is None else names))
+    if not wanted or set(wanted) - paths.keys():
+        unknown = "no program is named" if not wanted else f"no program {min(set(wanted) - paths.keys())!r} was recorded"
+        raise InputError(f"{unknown}; there are {', '.join(paths)}")
+    return {name: read(paths[name]) for name in wanted}
 
 
 def table(name):
@@ -42,14 +55,13 @@ def table(name):
     return pd.read_csv(TABLES / f"{name}.csv")
 
 
-def what_happens(trace):
+def what_happens(trace, peak):
     """How large a program's trace is, and how often what happens in it: a row of programs.csv, as a dict.
 
     `splits` counts vmas cut in two, `merges` ranges that a neighbour took in: new, moved or changed ones; a vma that
-    only grows, as a stack does or by mremap in place, is none. The last three columns are of the moment when most is
-    mapped. Cost: two replays.
+    only grows, as a stack does or by mremap in place, is none. `peak` is the line after which most is mapped; the last
+    three columns are of that moment. Cost: a replay.
     """
-    peak = line_of_peak(trace, OPTIONS, DESIGN)
     machine = machine_for(trace.header, DESIGN, OPTIONS)
     told, counts, pids, most = Counter(), Counter(), set(), 0
     for hook in ("split", "adjusted"):
@@ -87,7 +99,10 @@ def anonymous(machine):
 
 
 def what_moves_meet(trace):
-    """What the moves of a trace meet: a row of moves.csv, as a dict; what the design refused is not counted."""
+    """What the moves of a trace meet: a row of moves.csv, as a dict; what the design refused is not counted.
+
+    Cost: a replay, of a trace with any mremap.
+    """
     rows = moves(trace, DESIGN, OPTIONS)
     moved = rows[rows.moved.astype(bool) & ~rows.refused.astype(bool)]
     return {"mremaps": len(rows), "moves": len(moved), "moves_of_anonymous": int((moved.anonymous > 0).sum()),
@@ -130,49 +145,63 @@ def _moment(machine):
     return {**costs, "added_bytes": machine.ledger.design_bytes(len(machine.mms), machine.frames.alive)}
 
 
-def what_designs_cost(trace, strategies=None):
-    """Two rows for each design, of reclaim.csv and of memory.csv, as lists of dicts.
+def measured(traces, moments=0):
+    """What was measured of programs, {name: trace}: DataFrames by the name of a table of data/tables.
 
-    What a lookup of every page costs at the moment when most is mapped; and what the design adds at its peak, how many
-    objects it has then, vmas aside, how many objects moves made it make, and how many pages were copied: early because
-    of moves, and all, those that somebody wrote included. Cost: two replays a design.
+    The table `moments` has what every design costs at so many moments of each program, evenly spaced over its events, and
+    where it or another of the programs has most mapped: `percent` of the events that have happened, the columns of
+    reclaim.csv, and `added_bytes`. Moments at which no anonymous page is mapped are left out. Cost: some twenty replays
+    a program; for the whole corpus minutes.
     """
-    peak = line_of_peak(trace, OPTIONS, DESIGN)
-    reclaim, memory = [], []
-    for name in strategies or STRATEGIES:
-        watched, met = watch(trace, name, [peak]), moves(trace, name, OPTIONS)
-        ledger, costs = watched.machine.ledger, watched.moments[peak]
-        del costs["added_bytes"]
-        reclaim.append({"strategy": name, "refused": len(watched.machine.refused), **costs})
-        memory.append({"strategy": name, "added_bytes": ledger.peak_design,
-                       "objects": sum(ledger.peak_objects.values()) - ledger.peak_objects["vm_area_struct"],
-                       "made_by_moves": int(met.allocated.sum()), "copied_by_moves": int(met.copied.sum()),
-                       "copied": watched.copied})
-    return reclaim, memory
-
-
-def measured(traces):
-    """The tables of these programs, {name of the trace: trace}, as DataFrames by the table's name.
-
-    Cost: some twenty-five replays a program; for the whole corpus minutes.
-    """
-    rows = {"programs": [], "moves": [], "reclaim": [], "memory": []}
+    rows = {name: [] for name in (*NAMES, "moments")}
+    peaks, looks = _looks(traces, moments)
     for program, trace in traces.items():
-        reclaim, memory = what_designs_cost(trace)
-        for name, found in (("programs", [what_happens(trace)]), ("moves", [what_moves_meet(trace)]),
-                            ("reclaim", reclaim), ("memory", memory)):
-            rows[name] += [{"program": program, **row} for row in found]
+        peak, at = peaks[program], looks[program]
+        found = {"programs": [what_happens(trace, peak)], "moves": [what_moves_meet(trace)],
+                 "reclaim": [], "memory": [], "moments": []}
+        for name in STRATEGIES:
+            watched = watch(trace, name, {peak, *at.values()})
+            for table, row in _of_design(name, watched, moves(trace, name, OPTIONS), peak, at):
+                found[table].append(row)
+        for table, new in found.items():
+            rows[table] += [{"program": program, **row} for row in new]
     return {name: pd.DataFrame(found) for name, found in rows.items()}
 
 
-def through(trace, points):
-    """What every design costs at so many moments of a trace, evenly spaced over its events: tidy rows.
+def _looks(traces, moments):
+    """The line of each program after which most is mapped, and {percent: line} of the moments at which it is looked at."""
+    lines = {program: [line for line, _ in trace] for program, trace in traces.items()}
+    peaks = {program: line_of_peak(trace, OPTIONS, DESIGN) for program, trace in traces.items()}
+    if not moments:
+        return peaks, dict.fromkeys(traces, {})
+    own = {program: round(100 * (lines[program].index(peak) + 1) / len(lines[program])) for program, peak in peaks.items()}
+    percents = sorted({round(100 * step / moments) for step in range(1, moments + 1)} | {*own.values()})
+    return peaks, {program: {percent: of[max(1, round(percent * len(of) / 100)) - 1] for percent in percents}
+                   | {own[program]: peaks[program]} for program, of in lines.items()}
 
-    Columns: `percent` of the events that have happened, `strategy`, and those of watch(). Moments at which nothing is
-    mapped are left out. Cost: a replay a design.
-    """
-    lines = [line for line, _ in trace]
-    at = {lines[round(step * len(lines) / points) - 1]: round(100 * step / points) for step in range(1, points + 1)}
-    rows = [{"percent": at[line], "strategy": name, **found} for name in STRATEGIES
-            for line, found in watch(trace, name, at).moments.items()]
-    return pd.DataFrame([row for row in rows if row["mappings"]])
+
+def _of_design(name, watched, met, peak, at):
+    """The rows that a design has in the tables, as pairs of the table's name and a dict."""
+    ledger, at_peak = watched.machine.ledger, dict(watched.moments[peak])
+    del at_peak["added_bytes"]
+    yield "reclaim", {"strategy": name, "refused": len(watched.machine.refused), **at_peak}
+    yield "memory", {
+        "strategy": name, "added_bytes": ledger.peak_design,
+        "objects": sum(ledger.peak_objects.values()) - ledger.peak_objects["vm_area_struct"],
+        "made_by_moves": int(met.allocated.sum()), "copied_by_moves": int(met.copied.sum()), "copied": watched.copied}
+    for percent, line in at.items():
+        if watched.moments[line]["anonymous_mappings"]:
+            yield "moments", {"percent": percent, "strategy": name, **watched.moments[line]}
+
+
+def disagreements(tables):
+    """What differs between tables of measured() and those of data/tables, as texts; designs that these lack are passed over."""
+    found = []
+    for name in NAMES:
+        keys = ["program", *(["strategy"] if "strategy" in tables[name] else [])]
+        both = tables[name].merge(table(name), on=keys, suffixes=("", " in the table"), validate="1:1")
+        for column in tables[name].columns.drop(keys):
+            wrong = both[both[column] != both[column + " in the table"]]
+            found += [f"{name}, {' '.join(row[key] for key in keys)}, {column}: {row[column]}, not {row[column + ' in the table']}"
+                      for _, row in wrong.iterrows()]
+    return found
