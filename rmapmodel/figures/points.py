@@ -16,8 +16,8 @@ def diagonal(ax, counted, predicted, label, color="black", filled=True):
     (x, y), times = np.unique(pairs[:, ~np.isnan(pairs).any(axis=0)], axis=1, return_counts=True)
     look = {"color": color, "marker": "o" if filled else "s"}
     with context():
-        ax.scatter(x, y, (5 if filled else 16) + 4 * np.log2(times), facecolor=color if filled else "none", edgecolor=color, linewidth=0.8,
-                   marker=look["marker"], zorder=3 if filled else 2, clip_on=False)
+        ax.scatter(x, y, (5 if filled else 16) + 4 * np.log2(times), facecolor=color if filled else "none",
+                   edgecolor=color, linewidth=0.8, marker=look["marker"], zorder=3 if filled else 2, clip_on=False)
         ax.plot([], [], label=label, linestyle="none", markersize=4, markerfacecolor=color if filled else "none", **look)
     if not any(line.get_label() == "equal" for line in ax.get_lines()):
         ax.axline((1, 1), slope=1, label="equal", zorder=1, **REFERENCE)

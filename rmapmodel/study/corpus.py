@@ -201,7 +201,7 @@ def disagreements(tables):
         keys = ["program", *(["strategy"] if "strategy" in tables[name] else [])]
         both = tables[name].merge(table(name), on=keys, suffixes=("", " in the table"), validate="1:1")
         for column in tables[name].columns.drop(keys):
-            wrong = both[both[column] != both[column + " in the table"]]
-            found += [f"{name}, {' '.join(row[key] for key in keys)}, {column}: {row[column]}, not {row[column + ' in the table']}"
-                      for _, row in wrong.iterrows()]
+            committed = column + " in the table"
+            found += [f"{name}, {' '.join(row[key] for key in keys)}, {column}: {row[column]}, not {row[committed]}"
+                      for _, row in both[both[column] != both[committed]].iterrows()]
     return found
