@@ -143,6 +143,20 @@ def bars(ax, values, text="{:,.2f}".format, color=None):
     thousands(ax.xaxis)
 
 
+def cells(ax, values, text="{:,.0f}".format, highest=None):
+    """Draws a table of numbers as cells, darker the nearer to the `highest` (its own, if None), each number in its cell."""
+    numbers = values.to_numpy(float)
+    top = max(highest or numbers.max(initial=0), 1e-9)
+    ax.imshow(numbers, cmap="Greys", vmin=0, vmax=1.6 * top, aspect="auto")
+    for row, column in np.ndindex(numbers.shape):
+        ax.annotate(text(numbers[row, column]), (column, row), ha="center", va="center", fontsize=7.5)
+    ax.set_xticks(range(len(values.columns)), list(values.columns))
+    ax.set_yticks(range(len(values)), list(values.index))
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+
+
 def mark(ax, x, label):
     """Marks a reference value on the x axis of a bar chart, named above the bars."""
     if x > ax.get_xlim()[1]:
