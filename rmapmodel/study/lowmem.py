@@ -1,5 +1,6 @@
 """Kernel memory: what processes, page tables and pte_chains take; on i386 of the low memory that the kernel can address."""
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 from ..cost.sizes import FIELD, size_of
@@ -76,3 +77,34 @@ def chain_bytes(mappings, line, wide=False):
     [0, 32, 32, 64]
     """
     return -(-mappings // slots(line, wide)) * line if mappings > 1 else 0
+
+
+CHAINS = {"links of 8 bytes": lambda tasks: 8 * tasks,
+          "lines of 32": lambda tasks: chain_bytes(tasks, 32),
+          "lines of 128": lambda tasks: chain_bytes(tasks, 128),
+          "lines of 32 (HIGHPTE)": lambda tasks: chain_bytes(tasks, 32, wide=True),
+          "lines of 128 (HIGHPTE)": lambda tasks: chain_bytes(tasks, 128, wide=True)}
+"""Bytes of pte_chains of a page that so many tasks map, by what a chain is made of: links of one pte each (2.5.27 to 2.5.3x, and the
+figure of the thread), or elements of a cache line (32 bytes of a Pentium III, 128 of a Pentium 4), with 64-bit pte addresses where page
+tables are in high memory."""
+
+
+def segment_bytes(chain, tasks, mapped):
+    """Bytes of the pte_chains of a segment of `mapped` bytes that so many tasks map whole; `chain` is a name of CHAINS.
+
+    >>> round(segment_bytes("links of 8 bytes", 100, 2.7 * GIB) / GIB, 2)
+    0.53
+    """
+    return mapped / PAGE * CHAINS[chain](tasks)
+
+
+def tasks_that_fill(room, chain, mapped, build):
+    """The fewest tasks whose pte_chains of a segment (none if `chain` is None), page tables and structures exceed `room` bytes.
+
+    `build` None counts the chains alone. Zero where even no task fits.
+    """
+    def full(tasks):
+        chains = segment_bytes(chain, tasks, mapped) if chain else 0
+        return chains + (build.process_bytes(int(mapped)) * tasks if build else 0) > room
+
+    return bisect_left(range(1 << 30), True, key=full)

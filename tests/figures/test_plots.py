@@ -76,3 +76,18 @@ def test_a_mark_is_inside_the_plot(ax):
     plots.mark(ax, 50, "truth")
     assert ax.get_xlim()[1] > 50
     assert [text.get_text() for text in ax.texts][-1] == "truth"
+
+
+def test_cells_hold_each_number(ax):
+    plots.cells(ax, pd.DataFrame({"a": [0, 7], "b": [3, 8]}, index=["one", "two"]), highest=8)
+    written = {each.get_text(): each.xy for each in ax.texts}
+    assert written == {"0": (0, 0), "7": (0, 1), "3": (1, 0), "8": (1, 1)}
+    assert [each.get_text() for each in ax.get_xticklabels()] == ["a", "b"]
+    shades = ax.get_images()[0].get_array()
+    assert shades[1, 1] == 8 and ax.get_images()[0].get_clim()[1] > 8  # dark, but black text still reads on it
+
+
+def test_panels_write_numbers_as_told():
+    fig = plots.bar_panels(pd.DataFrame({"kib": [2.0]}, index=["anonmm"]), "{:.0f} KiB".format, kib=("", "", None))
+    assert "2 KiB" in [each.get_text() for each in fig.axes[0].texts]
+    plt.close(fig)
