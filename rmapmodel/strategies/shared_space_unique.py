@@ -142,7 +142,7 @@ class SharedSpaceUniqueStrategy(SharedSpaceStrategy):
 
     def in_reach(self, vma, low, high):
         """Whether an area may have offsets [low, high) beside its own: those of one area lie in one slice."""
-        return low >= 0 and vma.anon_offset // self.slice == low // self.slice == (high - 1) // self.slice
+        return vma.anon_offset // self.slice == low // self.slice == (high - 1) // self.slice
 
     # -- vmas
 

@@ -12,18 +12,19 @@ from .replay import Options, applied, machine_for
 COLUMNS = ("line", "op", "pid", "made", "freed", "pages", "locks", "copied", "bytes", "vmas", "refused")
 
 COUNTING = ("mapped_new", "duplicated", "unmapped", "swapped_in", "file_mapped", "file_unmapped")
-"""Hooks that tell of ptes made and gone: a design with a word in the page, a count or a pointer, writes it each time."""
+"""Hooks that tell of ptes made and gone: a design with a word in the page writes it each time."""
 
 REWRITING = ("moved", "reused", "file_moved")
-"""Hooks that tell of pages whose ptes only change place or owner: only a design that implements them does anything."""
+"""Hooks that tell of pages whose ptes change place or owner: only a design that implements them does anything."""
 
 
 def added(trace, strategy, options=None):
     """One row for each event of a trace under one design, with the columns `COLUMNS`.
 
     `made` and `freed` count its objects, vmas aside; `pages` how often it writes a word of a page for a pte that comes,
-    goes or moves; `locks` its acquisitions of locks of the reverse map; `copied` pages that it copied early; `bytes` the
-    change of what it adds, `vmas` of their number; `refused` the calls it refused. Errors: InputError as replay().
+    goes or moves (nonlinear areas aside); `locks` its acquisitions of locks of the reverse map; `copied` pages that it
+    copied early; `bytes` the change of what it adds, `vmas` of their number; `refused` the calls it refused. Errors:
+    InputError as replay().
     """
     machine = machine_for(trace.header, strategy, options or Options())
     tally = _Tally(machine)
@@ -40,12 +41,12 @@ class _Tally:
     """Counts allocations and told pages of a machine's design; both are counted where the design is called."""
 
     def __init__(self, machine):
-        self.machine, self.made, self.freed, self.pages = machine, 0, 0, 0
+        self.machine, self.made, self.freed, self.pages, self.inside = machine, 0, 0, 0, False
         ledger, strategy = machine.ledger, machine.strategy
         ledger.alloc, ledger.free = self._objects(ledger.alloc, "made"), self._objects(ledger.free, "freed")
         for hook in COUNTING + REWRITING:
-            if _writes(strategy, hook):
-                setattr(strategy, hook, self._told(getattr(strategy, hook), 2 if hook == "duplicated" else 1))
+            told = getattr(strategy, hook)
+            setattr(strategy, hook, self._told(told, 2 if hook == "duplicated" else 1, _writes(strategy, hook)))
 
     def _objects(self, function, count):
         def counted(kind, number=1):
@@ -54,10 +55,15 @@ class _Tally:
                 setattr(self, count, getattr(self, count) + number)
         return counted
 
-    def _told(self, hook, place):
+    def _told(self, hook, place, writes):
         def counted(*arguments):
-            self.pages += len(arguments[place])
+            if self.inside:  # a hook that another one calls
+                hook(*arguments)
+                return
+            self.pages += writes * len(arguments[place])
+            self.inside = True
             hook(*arguments)
+            self.inside = False
         return counted
 
     def now(self):
@@ -77,7 +83,7 @@ def _writes(strategy, hook):
     return implemented and not (hook == "file_moved" and strategy.walks_files)
 
 
-# -- a family whose events are those of the argument ----------------------------------------------------------------------
+# -- a family whose events are those of the argument ----------------------------------------------------------------
 
 BASE, STEP, AWAY = 0x40000000, 0x00400000, 0x80000000
 

@@ -18,7 +18,7 @@ from ..vm.vma import PAGE
 from .lowmem import BUILDS, MIB
 from .replay import Options, applied, kernel_for, machine_for
 
-# -- ways to hand out offsets -------------------------------------------------------------------------------------------
+# -- ways to hand out offsets ---------------------------------------------------------------------------------------
 
 
 class Space(SlicedSpace):
@@ -134,10 +134,10 @@ POLICIES = {"search key": SearchKey, "slices": Slices, "first fit": FirstFit, "w
 class Handed(NamedTuple):
     """What a trace needed of an allocator: the calls refused for want of offsets, by kind, and the room it took.
 
-    `new` counts refused mmap and brk, `growth` refused mremap, `stacks` touches below a stack that cannot grow, `followed`
-    what was skipped because it needed what a refused call would have made; `first` is the pid of the first refused call,
-    None without; `top` the end of the highest offsets handed out, in pages; `vmas` and `processes` how many were alive
-    at their peak.
+    `new` counts refused mmap and brk, `growth` refused mremap, `stacks` touches below a stack that cannot grow,
+    `followed` what was skipped because it needed what a refused call would have made; `first` is the pid of the first
+    refused call, None without; `top` the end of the highest offsets handed out, in pages; `vmas` and `processes` how
+    many were alive at their peak.
     """
 
     new: int
@@ -160,7 +160,7 @@ def wanting(machine):
 
 
 def machine_with(policy, trace, bits=None, options=None):
-    """A machine whose design hands out offsets by one of POLICIES; `bits` of an index, by default the architecture's."""
+    """A machine that hands out offsets by one of POLICIES; `bits` of an index, by default the architecture's."""
     options = options or Options()
     arch = options.arch or trace.header.arch or "x86_64"
     kernel = kernel_for(trace.header, options)
@@ -182,7 +182,7 @@ def hand_out(trace, policy, bits=None, options=None):
                   machine.ledger.peak_objects["vm_area_struct"], processes)
 
 
-# -- lives of a family: each asks for offsets in another way ---------------------------------------------------------------
+# -- lives of a family: each asks for offsets in another way --------------------------------------------------------
 
 LOW, HEAP, BASE, AWAY, STACK = 0x00100000, 0x08100000, 0x40000000, 0x60000000, 0xB0000000
 """Addresses at which areas begin, on both architectures."""
@@ -281,7 +281,7 @@ def lineage(generations, size=PAGE, arch="i386", kernel=None):
     return InMemory(Header(version=1, arch=arch, kernel=kernel), events)
 
 
-# -- what else a family takes -----------------------------------------------------------------------------------------------
+# -- what else a family takes ---------------------------------------------------------------------------------------
 
 PIDS = {"i386": 1 << 15, "x86_64": 1 << 22}
 """Pids: the default of 32-bit kernels, and the most that a 64-bit one can be told (include/linux/threads.h)."""

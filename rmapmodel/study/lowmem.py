@@ -1,10 +1,13 @@
-"""Kernel memory: what processes, page tables and pte_chains take; on i386 of the low memory that the kernel can address."""
+"""Kernel memory: what processes, page tables and pte_chains take; on i386 they must lie in low memory."""
 
 from bisect import bisect_left
 from typing import NamedTuple
 
+import pandas as pd
+
 from ..cost.sizes import FIELD, size_of
 from ..vm.vma import PAGE
+from .published import figures
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -17,12 +20,15 @@ PROCESS = {
     "x86_64": {"kernel stack": 16384, "task_struct": 5888, "sighand_struct": 2112, "signal_struct": 1152,
                "files_struct": 704, "fs_struct": 64, "mm_struct": 1600, "tables": 3 * PAGE},
 }
-"""Bytes that each process takes, whatever it maps: THREAD_SIZE; slabs, of a 2.6.13 on an i686 (slabinfo in 435FD223.70904@mid.email-server.info,
-26 October 2005) and of a 6.18.44 on x86_64; and a page table each for its program, its libraries and its stack. Vmas and open files are not in it."""
+"""Bytes that each process takes, whatever it maps, without vmas and open files.
+
+THREAD_SIZE; slabs, of a 2.6.13 on an i686 (slabinfo in 435FD223.70904@mid.email-server.info, 26 October 2005) and of a
+6.18.44 on x86_64; and a page table each for its program, its libraries and its stack.
+"""
 
 
 class Build(NamedTuple):
-    """How a kernel was built: its architecture, the bytes of a pte (8 with PAE), and whether page tables may be in high memory."""
+    """How a kernel was built: architecture, bytes of a pte (8 with PAE), whether page tables may be in high memory."""
 
     arch: str
     pte: int = 8
@@ -84,9 +90,11 @@ CHAINS = {"links of 8 bytes": lambda tasks: 8 * tasks,
           "lines of 128": lambda tasks: chain_bytes(tasks, 128),
           "lines of 32 (HIGHPTE)": lambda tasks: chain_bytes(tasks, 32, wide=True),
           "lines of 128 (HIGHPTE)": lambda tasks: chain_bytes(tasks, 128, wide=True)}
-"""Bytes of pte_chains of a page that so many tasks map, by what a chain is made of: links of one pte each (2.5.27 to 2.5.3x, and the
-figure of the thread), or elements of a cache line (32 bytes of a Pentium III, 128 of a Pentium 4), with 64-bit pte addresses where page
-tables are in high memory."""
+"""Bytes of pte_chains of a page that so many tasks map, by what a chain is made of.
+
+Links of one pte each (2.5.27 to 2.5.3x, and the figure of the thread), or elements of a cache line (32 bytes on a
+Pentium III, 128 on a Pentium 4), with pte addresses of 64 bits where page tables are in high memory.
+"""
 
 
 def segment_bytes(chain, tasks, mapped):
@@ -99,12 +107,43 @@ def segment_bytes(chain, tasks, mapped):
 
 
 def tasks_that_fill(room, chain, mapped, build):
-    """The fewest tasks whose pte_chains of a segment (none if `chain` is None), page tables and structures exceed `room` bytes.
+    """The fewest tasks whose pte_chains of a segment, page tables and structures exceed `room` bytes.
 
-    `build` None counts the chains alone. Zero where even no task fits.
+    `chain` None counts no chains, `build` None nothing but them.
     """
     def full(tasks):
         chains = segment_bytes(chain, tasks, mapped) if chain else 0
         return chains + (build.process_bytes(int(mapped)) * tasks if build else 0) > room
 
     return bisect_left(range(1 << 30), True, key=full)
+
+
+def build_for(chain):
+    """The build of BUILDS that a kind of chain belongs to."""
+    return BUILDS["i386, HIGHPTE" if "HIGHPTE" in chain else "i386"]
+
+
+def filled(mapped, rooms):
+    """How many tasks that map a segment fill low memory: a row for each kind of chain and each of the `rooms`.
+
+    `rooms` are {name of a split: bytes}. Columns `chains`, `split`, and the tasks by chains `alone`, and
+    `with page tables` and each task's own structures.
+    """
+    return pd.DataFrame([{"chains": chain, "split": split, "alone": tasks_that_fill(room, chain, mapped, None),
+                          "with page tables": tasks_that_fill(room, chain, mapped, build_for(chain))}
+                         for chain in CHAINS for split, room in rooms.items()])
+
+
+def segment_structures(gib, tasks):
+    """What structures take for segments of so many GiB that so many tasks map: `structure`, `gib`, `tasks`, `mib`.
+
+    The kinds of chains; page tables with PAE; and the tree node that objrmap puts into each vma (F221).
+    """
+    rows = []
+    for each in gib:
+        for count in tasks:
+            taken = {**{chain: segment_bytes(chain, count, each * GIB) for chain in CHAINS},
+                     "page tables (PAE)": count * BUILDS["i386"].page_tables(int(each * GIB)),
+                     "tree nodes (F221)": count * figures()["F221"].value}
+            rows += [(name, each, count, size / MIB) for name, size in taken.items()]
+    return pd.DataFrame(rows, columns=["structure", "gib", "tasks", "mib"])

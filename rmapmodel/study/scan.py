@@ -1,6 +1,11 @@
 """What reclaim reads: 2.4's scan of page tables with a cursor, and the walks of a reverse map, until pages are free."""
 
 import numpy as np
+import pandas as pd
+
+from ..strategies import STRATEGIES
+from .replay import replay
+from .sweeps import doubling
 
 
 def scanned(machine, wanted=None):
@@ -32,3 +37,19 @@ def every(machine, share):
     """Resident frames spread evenly, `share` of them, one at least: the pages of a zone as large as that."""
     frames = machine.resident()
     return frames[::max(1, round(1 / share))] if len(frames) else frames
+
+
+def until_free(trace, part, options=None):
+    """Ptes looked at until 1, 2, 4 ... pages of a trace are free: columns `need`, `strategy`, `pages`, `ptes`.
+
+    For 2.4's scan, under `page_table_scan`, and every other design's walks; `need` is `any page` or `low memory`, a
+    zone with `part` of the pages. Cost: a replay a design.
+    """
+    rows = []
+    for name in STRATEGIES:
+        machine = replay(trace, name, options).machine
+        reads = scanned if name == "page_table_scan" else walked
+        for need, frames in (("any page", None), ("low memory", every(machine, part))):
+            ptes = reads(machine, frames)
+            rows += [(need, name, count, int(ptes[count - 1])) for count in doubling(len(ptes))]
+    return pd.DataFrame(rows, columns=["need", "strategy", "pages", "ptes"])

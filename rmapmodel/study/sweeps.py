@@ -59,6 +59,15 @@ def sweep(make, grid, strategies=None, options=None, measure=costs):
     return pd.DataFrame(rows)
 
 
+def doubling(most):
+    """1, 2, 4 ... and `most`, a whole number; nothing for 0.
+
+    >>> doubling(5), doubling(0)
+    ([1, 2, 4, 5], [])
+    """
+    return sorted({min(2 ** step, most) for step in range(most.bit_length() + 1)}) if most else []
+
+
 def timeline(trace, strategies=None, options=None):
     """What each design has after each event: columns `strategy`, `event` (from 1), `line`, `mappings`, `design_bytes`.
 

@@ -28,8 +28,9 @@ def test_claims(shown):
     assert claims["capacity-users"]["measured"] == "3,404 of 7,500 get nothing"  # 7500 - 4096
     assert claims["capacity-users"]["where_it_stops"] == "packed, 7,500 of them fit into 2^44 bytes, 2,048 into 2^42"
     # tests/study/test_capacity.py has the table by rows
-    assert claims["capacity-no-allocator"]["measured"] == ("slices: 30 of 56 refused; first fit: 45 of 56 refused; "
-                                                           "widest gap: 22 of 56 refused; never twice: 45 of 56 refused")
+    assert claims["capacity-no-allocator"]["measured"] == (
+        "slices: 30 of 56 refused; first fit: 45 of 56 refused; widest gap: 22 of 56 refused; "
+        "never twice: 45 of 56 refused")
     assert claims["capacity-merges"]["measured"] == "17 vmas with slices, 9 with a search key"
     assert claims["capacity-programs"]["measured"] == "22 of 87 growths"  # realloc-loop alone
 

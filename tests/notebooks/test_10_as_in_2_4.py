@@ -7,7 +7,8 @@ from rmapmodel.report.collect import failed_check
 from tests.notebooks.notebook import run
 
 NAME = "10-as-in-2.4"
-FIGURES = {f"fig-as24-{name}" for name in ("pages", "objects", "merged", "apart", "lowmem", "anonymous", "reclaim", "guess")}
+FIGURES = {f"fig-as24-{name}" for name in (
+    "pages", "objects", "merged", "apart", "lowmem", "anonymous", "reclaim", "guess")}
 
 
 @pytest.fixture(scope="module")

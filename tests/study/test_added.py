@@ -3,9 +3,11 @@
 import pytest
 
 from rmapmodel.errors import InputError
+from rmapmodel.events import Header, Mmap, Mremap, Read, Spawn, Swapout, Write
 from rmapmodel.strategies import STRATEGIES
 from rmapmodel.study.added import COLUMNS, added, family, neighbours
 from rmapmodel.study.replay import Options, replay
+from rmapmodel.trace.memory import InMemory
 
 OPTIONS = Options(arch="i386", kernel="2.6.7")
 DESIGNS = pytest.mark.parametrize("name", STRATEGIES)
@@ -53,6 +55,24 @@ def test_mremap():
     # pte_chain: of the 5 shared pages the first child's move frees and makes no element (4 mappings fit in one)
     assert {name: count for name, count in made.items() if count} == {
         "anonmm": 5, "anonmm_remap": 1, "anon_vma_chain": 2 * CHILDREN, "cow_context": CHILDREN}
+
+
+def test_a_moved_file_mapping_is_news_to_chains_alone():
+    base, away = 0x40000000, 0x60000000
+    size = 3 * 4096
+    trace = InMemory(Header(version=1), [Spawn(1), Mmap(1, base, size, "rw-", ["shared"], "f"), Write(1, base, size),
+                                         Mremap(1, base, size, away, size, ["maymove"])])
+    words = {name: added(trace, name, OPTIONS).pages.iloc[-1] for name in STRATEGIES}
+    assert words == {**dict.fromkeys(STRATEGIES, 0), "pte_chain": 3}
+
+
+def test_a_word_for_each_page_that_is_read_back():
+    base = 0x40000000
+    trace = InMemory(Header(version=1), [Spawn(1), Mmap(1, base, 3 * 4096, "rw-", ["private", "anonymous"]),
+                                         Write(1, base, 3 * 4096), Swapout(), Read(1, base, 3 * 4096)])
+    for name in STRATEGIES:
+        words = added(trace, name, OPTIONS).pages.tolist()
+        assert words == ([0] * 5 if name == "page_table_scan" else [0, 0, 3, 3, 3])
 
 
 def test_nothing_written_and_all_written():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rmapmodel.events import Header, Mmap, Munmap, Spawn
+from rmapmodel.events import Header, Mmap, Mremap, Munmap, Spawn
 from rmapmodel.strategies import STRATEGIES
 from rmapmodel.strategies.shared_space_unique import SLICE
 from rmapmodel.study.capacity import (LIVES, POLICIES, SEED_BITS, hand_out, index_bytes, life, limits, lineage,
@@ -79,6 +79,14 @@ def test_never_twice_runs_out_of_what_was_freed():
         Mmap(1, 0x100000, 4 * PAGE, "rw-", ["private", "anonymous"]), Munmap(1, 0x100000, 4 * PAGE)))]
     trace = InMemory(Header(version=1, arch="i386"), events)
     assert [hand_out(trace, policy, bits=4).new for policy in ("first fit", "widest gap", "never twice")] == [0, 0, 1]
+
+
+def test_never_twice_grows_into_no_offsets_that_were_used():
+    anonymous = ["private", "anonymous"]
+    trace = InMemory(Header(version=1, arch="i386"), [
+        Spawn(1), Mmap(1, 0x100000, PAGE, "rw-", anonymous), Mmap(1, 0x200000, PAGE, "rw-", anonymous),
+        Munmap(1, 0x200000, PAGE), Mremap(1, 0x100000, PAGE, 0x100000, 2 * PAGE)])
+    assert [hand_out(trace, policy).growth for policy in POLICIES] == [0, 0, 0, 0, 1]
 
 
 def end_of(trace, policy, bits=None):

@@ -5,7 +5,7 @@ import pytest
 
 from rmapmodel.events import Fork, Header, Mmap, Spawn, Write
 from rmapmodel.study.replay import replay
-from rmapmodel.study.scan import every, scanned, walked
+from rmapmodel.study.scan import every, scanned, until_free, walked
 from rmapmodel.trace.memory import InMemory
 from rmapmodel.trace.random_traces import random_trace
 
@@ -42,7 +42,7 @@ def test_the_scan_is_that_of_every_pte(seed):
 
 
 def test_by_hand():
-    """Two processes share pages 0 and 1; the child copied page 1. Ptes in turn: 0 1 of the parent, 0 1' of the child."""
+    """A child inherited pages 0 and 1, and copied page 1. Ptes in turn: 0 1 of the parent, 0 1' of the child."""
     events = [Spawn(1), Mmap(1, A, 2 * PAGE, "rw-", ["private", "anonymous"]), Write(1, A, 2 * PAGE), Fork(1, 2),
               Write(2, A + PAGE, PAGE)]
     # page 1 is free at the second pte, page 0 at the third, the copy at the fourth
@@ -66,3 +66,15 @@ def test_a_zone_is_spread_evenly():
     assert len(every(machine, 0.25)) == 5 and len(every(machine, 1.0)) == 20 and len(every(machine, 0.001)) == 1
     assert scanned(machine, every(machine, 0.25)).tolist() == [1, 5, 9, 13, 17]
     assert len(scanned(machine_of([Spawn(1)]))) == len(every(machine_of([Spawn(1)]), 0.5)) == 0
+
+
+def test_until_free_reads_the_curves_at_1_2_4():
+    trace = InMemory(Header(version=1), random_trace(5, 80))
+    rows = until_free(trace, 0.5).set_index(["strategy", "need"])
+    scan, zone = (rows.loc["page_table_scan", need].set_index("pages").ptes for need in ("any page", "low memory"))
+    machine = replay(trace, "page_table_scan").machine
+    assert all(scanned(machine)[pages - 1] == ptes for pages, ptes in scan.items())
+    assert scan.index[-1] == len(machine.resident())
+    assert zone.iloc[-1] == scanned(machine, every(machine, 0.5))[-1]
+    chain = rows.loc["pte_chain", "any page"].set_index("pages").ptes
+    assert chain.iloc[-1] == replay(trace, "pte_chain").machine.mappings
