@@ -71,3 +71,9 @@ def away_from_index(machine):
     frame, _, page = machine.truth()
     anonymous = (machine.frames.flags[frame] & ANON) != 0
     return int((machine.frames.index[frame[anonymous]] != page[anonymous]).sum())
+
+
+def chained_addresses(machine):
+    """How many addresses `anonmm` has chained to the pages in memory, the counts in the chains' first slots left out."""
+    elements, values = machine.strategy.chains.lengths(machine.resident())
+    return int(values.sum() - (elements > 0).sum())
