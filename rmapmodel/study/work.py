@@ -23,15 +23,15 @@ MERGES = ("compatible", "ends_compatible")
 """What a machine asks a design before it merges areas that are alike."""
 
 
-def work(trace, strategy, options=None, by=None):
+def work(trace, strategy, options=None, by=None, after=None):
     """What a design does while a trace runs: one row for each kind of event and hook, with the columns `COLUMNS`.
 
     The columns `event` and `hook` say which; `by(line, event)` names the kind of an event, which is else its op. `calls`
     counts calls of the hook; `made` and `freed` objects, vmas aside; `holds` of locks of the design's own structures,
     `file_holds` of those of files' sets of vmas; `pages` whose object, index, pointer or chain changed, each once a call; of
     the two questions before a merge `calls` counts those asked and `refused` those denied; the row `copy_early` has the
-    pages `copied` before anyone wrote to them. Hooks that another hook calls count as that one. Errors: InputError as
-    replay(). Cost: that of a replay, about a third more.
+    pages `copied` before anyone wrote to them. Hooks that another hook calls count as that one. `after(machine)` is called
+    after every event. Errors: InputError as replay(). Cost: that of a replay, about a third more.
     """
     by = by or op_of
     machine = machine_for(trace.header, strategy, options or Options())
@@ -43,7 +43,8 @@ def work(trace, strategy, options=None, by=None):
             yield line, event
 
     for _ in applied(machine, trace, noted()):
-        pass
+        if after is not None:
+            after(machine)
     return book.table()
 
 
@@ -70,6 +71,10 @@ class Book:
         rows = [(*key, *counts.values()) for key, counts in self.rows.items()]
         return pd.DataFrame(rows, columns=["event", "hook", *COLUMNS])
 
+    def totals(self):
+        """The sum of each of `COLUMNS` over everything that was noted, as a dict."""
+        return {column: sum(counts[column] for counts in self.rows.values()) for column in COLUMNS}
+
     def _wrap(self, owner, name, note):
         setattr(owner, name, functools.partial(note, name, getattr(owner, name)))
 
@@ -87,7 +92,8 @@ class Book:
             hook(*args)
         finally:
             changed = frames[(before != self._held(frames)).any(axis=0)]
-            self.current["pages"] += len(np.unique(np.concatenate([changed, *self.touched])))
+            if len(changed) or self.touched:
+                self.current["pages"] += len(np.unique(np.concatenate([changed, *self.touched])))
             self.current = None
 
     def _held(self, frames):
