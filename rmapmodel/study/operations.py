@@ -15,9 +15,15 @@ HOME, AREA, FURTHER, FRESH, HEAP, STACK, OTHERS = (0x10000000 * (1 + place) for 
 NEW = 1 << 20
 """The pid of a process that an operation makes."""
 
-COUNTS = ("objects", "holds", "pages", "copied", "probes", "vmas", "refused")
+KINDS = {"anonymous": (["private", "anonymous"], Write), "shared file": (["shared"], Read),
+         "private file": (["private"], Read), "written private file": (["private"], Write)}
+"""The kinds of memory that a Scene may have, each with the flags of its mmap and how all of it is touched before the forks.
+
+Writing a private file makes its pages anonymous."""
+
+COUNTS = ("objects", "holds", "pages", "copied", "file_holds", "probes", "vmas", "refused")
 """What is counted of an operation: objects made or freed, holds of the design's locks, pages rewritten, pages copied early,
-ptes read by lookups, vmas that there are more, calls refused."""
+holds of the locks of files, ptes read by lookups, vmas that there are more, calls refused."""
 
 WORK = COUNTS[:4]
 """Those of them that are work on the design's own structures."""
@@ -28,20 +34,26 @@ class Scene:
 
     All pages of the area are shared by all. With `moved` the area was inherited elsewhere and the actor has moved it to
     where it lies otherwise from the start. Everyone has a heap, a stack and so many `others`, areas of a page, written by
-    the first before it forked.
+    the first before it forked. `kind` is one of KINDS: what the area is, and what an operation maps.
     """
 
-    def __init__(self, processes, pages, moved=False, others=0):
-        self.actor, self.pids, self.length = processes, range(1, processes + 1), pages * PAGE
+    def __init__(self, processes, pages, moved=False, others=0, kind="anonymous"):
+        self.actor, self.pids, self.length, self.kind = processes, range(1, processes + 1), pages * PAGE, kind
         self.half = max(1, pages // 2) * PAGE
         start = HOME if moved else AREA
         self.events = [Spawn(1), Brk(1, HEAP), Brk(1, HEAP + PAGE), Write(1, HEAP, PAGE),
                        Mmap(1, STACK, PAGE, "rw-", ["private", "anonymous", "growsdown"]), Write(1, STACK, PAGE),
-                       anonymous(1, start, self.length), Write(1, start, self.length),
+                       self.map(1, start, self.length), KINDS[kind][1](1, start, self.length),
                        *(event for place in range(others) for event in _written(OTHERS + 2 * PAGE * place)),
-                       *(Fork(1, pid) for pid in self.pids[1:])]
+                       *(Fork(1, pid) for pid in self.pids[1:]), *(Read(pid, start, self.length) for pid in self.pids[1:])]
         if moved:
             self.events.append(self.move(HOME, self.length, AREA))
+
+    def map(self, pid, start, length, offset=0):
+        """A new mapping of the scene's kind, of its file from `offset` on, in bytes."""
+        flags = KINDS[self.kind][0]
+        return Mmap(pid, start, length, "rw-", flags) if "anonymous" in flags else \
+            Mmap(pid, start, length, "rw-", flags, "file", offset)
 
     def move(self, start, length, to):
         """The actor moves a range."""
@@ -69,8 +81,8 @@ OPERATIONS = {  # what happens before, and what is counted
     "spawn": lambda scene: ([], [Spawn(NEW)]),
     "fork": lambda scene: ([], [Fork(scene.actor, NEW)]),
     "exit": lambda scene: ([], [Exit(scene.actor)]),
-    "mmap apart": lambda scene: ([], [anonymous(scene.actor, FRESH, PAGE)]),
-    "mmap above it": lambda scene: ([], [anonymous(scene.actor, AREA + scene.length, PAGE)]),
+    "mmap apart": lambda scene: ([], [scene.map(scene.actor, FRESH, PAGE)]),
+    "mmap above it": lambda scene: ([], [scene.map(scene.actor, AREA + scene.length, PAGE, scene.length)]),
     "brk": lambda scene: ([], [Brk(scene.actor, HEAP + 2 * PAGE)]),
     "stack grows": lambda scene: ([], [Write(scene.actor, STACK - PAGE, PAGE)]),
     "mremap grows it": lambda scene: ([], [Mremap(scene.actor, AREA, scene.length, AREA, scene.length + PAGE)]),
@@ -80,8 +92,11 @@ OPERATIONS = {  # what happens before, and what is counted
     "munmap": lambda scene: ([], [Munmap(scene.actor, AREA, scene.length)]),
     "move half": lambda scene: ([], [scene.move(AREA, scene.half, FURTHER)]),
     "move": lambda scene: ([], [scene.move(AREA, scene.length, FURTHER)]),
-    "first write": lambda scene: ([anonymous(scene.actor, FRESH, 2 * PAGE)], [Write(scene.actor, FRESH, PAGE)]),
-    "further write": lambda scene: ([anonymous(scene.actor, FRESH, 2 * PAGE), Write(scene.actor, FRESH, PAGE)],
+    "move back": lambda scene: ([scene.move(AREA, scene.length, FURTHER)], [scene.move(FURTHER, scene.length, AREA)]),
+    "grow the moved half": lambda scene: ([scene.move(AREA, scene.half, FURTHER)],
+                                          [Mremap(scene.actor, FURTHER, scene.half, FURTHER, scene.half + PAGE)]),
+    "first write": lambda scene: ([scene.map(scene.actor, FRESH, 2 * PAGE)], [Write(scene.actor, FRESH, PAGE)]),
+    "further write": lambda scene: ([scene.map(scene.actor, FRESH, 2 * PAGE), Write(scene.actor, FRESH, PAGE)],
                                     [Write(scene.actor, FRESH + PAGE, PAGE)]),
     "copy on write": lambda scene: ([], [Write(scene.actor, AREA, PAGE)]),
     "last owner writes": lambda scene: (_others_leave(scene), [Write(scene.actor, AREA, PAGE)]),
@@ -91,7 +106,7 @@ OPERATIONS = {  # what happens before, and what is counted
 }
 """Each operation by its name, as a function of the Scene that gives the events before it and those that are it."""
 
-MOVES = ("move half", "move")
+MOVES = ("move half", "move", "move back")
 """The operations that move memory."""
 
 LOOKUPS = ("swap out", "lookup")
@@ -108,7 +123,7 @@ def operate(name, strategy, scene, options=None):
         if place == begin:
             book, at = Book(machine), _outcome(machine)
     done = book.totals()
-    return {"objects": done["made"] + done["freed"], **{key: done[key] for key in WORK[1:]},
+    return {"objects": done["made"] + done["freed"], **{key: done[key] for key in (*WORK[1:], "file_holds")},
             **{key: now - at[key] for key, now in _outcome(machine).items()}}
 
 
@@ -117,25 +132,25 @@ def _outcome(machine):
             "refused": len(machine.refused)}
 
 
-def measure(processes, pages, moved=False, others=0, strategies=None, options=None):
-    """One row for each of `OPERATIONS` and each design, with the columns `COUNTS`, and `work`, the sum of those in `WORK`.
+def measure(processes, pages, moved=False, others=0, kind="anonymous", operations=None, strategies=None, options=None):
+    """One row for each of the `operations` (all) and each design: the columns `COUNTS`, and `work`, the sum of those in `WORK`.
 
-    The arguments are those of Scene. Cost: a short replay a row.
+    The other arguments are those of Scene. Cost: a short replay a row.
 
     >>> rows = measure(2, 4, strategies=["anon_vma"]).set_index("operation")
     >>> rows.loc["fork", ["objects", "holds"]].to_list(), rows.loc["move", "pages"].item()
     ([0, 3], 0)
     """
     frame = pd.DataFrame([{"operation": name, "strategy": strategy,
-                           **operate(name, strategy, Scene(processes, pages, moved, others), options)}
-                          for name in OPERATIONS for strategy in strategies or STRATEGIES])
+                           **operate(name, strategy, Scene(processes, pages, moved, others, kind), options)}
+                          for name in operations or OPERATIONS for strategy in strategies or STRATEGIES])
     return frame.assign(work=frame[list(WORK)].sum(axis=1))
 
 
 def table(frame, column):
     """A column of measure() as a table of operations by designs, both in their order."""
     return frame.pivot(index="operation", columns="strategy", values=column).loc[
-        list(OPERATIONS), list(dict.fromkeys(frame.strategy))]
+        list(dict.fromkeys(frame.operation)), list(dict.fromkeys(frame.strategy))]
 
 
 def grows(once, more, larger):

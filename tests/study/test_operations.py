@@ -2,11 +2,13 @@
 
 import pytest
 
+from rmapmodel.events import Header, Mmap, Read, RemapFilePages, Spawn
 from rmapmodel.strategies import STRATEGIES
-from rmapmodel.study.operations import COUNTS, MOVES, OPERATIONS, WORK, Scene, grows, measure, operate, table
+from rmapmodel.study.moves import away_from_index, away_from_offset
+from rmapmodel.study.operations import AREA, COUNTS, KINDS, MOVES, OPERATIONS, WORK, Scene, grows, measure, operate, table
 from rmapmodel.study.replay import Options, replay
-from rmapmodel.events import Header
 from rmapmodel.trace.memory import InMemory
+from rmapmodel.vm.vma import PAGE
 
 DESIGNS = pytest.mark.parametrize("design", STRATEGIES)
 
@@ -76,5 +78,39 @@ def test_measures_and_what_grows():
     areas = table(measure(2, 4, others=2, strategies=["anonmm", "anon_vma", "pte_chain"]), "work")
     classes = grows(once, [many, areas], long)
     assert classes.loc["fork"].to_dict() == {"anonmm": 1, "anon_vma": 2, "pte_chain": 3}
-    assert [classes.loc[name].to_list() for name in MOVES] == [[3, 1, 3]] * 2
+    # where anonmm moves back to the index nothing is chained
+    assert [classes.loc[name].to_list() for name in MOVES] == [[3, 1, 3], [3, 1, 3], [0, 1, 3]]
     assert classes.loc["split"].to_list() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@DESIGNS
+def test_everybody_maps_every_page_of_every_kind(design, kind):
+    machine = replay(InMemory(Header(version=1), Scene(3, 4, moved=True, kind=kind).events), design).machine
+    machine.check()
+    assert [machine.mm_of(pid).rss for pid in (1, 2, 3)] == [6, 6, 6]
+
+
+@pytest.mark.parametrize("name", MOVES)
+@DESIGNS
+def test_a_file_moves_with_nothing_but_links(design, name):
+    counts = operate(name, design, Scene(3, 4, kind="shared file"))
+    moved = {"move half": 2}.get(name, 4)
+    assert (counts["objects"], counts["pages"], counts["copied"]) == (0, moved if design == "pte_chain" else 0, 0)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in ("fork", "swap out", "swap in", "stack grows", "brk")])
+def test_the_proposal_links_anonymous_memory_as_a_file_is_linked(name):
+    file, memory = (operate(name, "shared_space", Scene(3, 4, kind=kind)) for kind in ("shared file", "anonymous"))
+    others = 2 * (name == "exit")  # heap and stack are anonymous in both
+    if name not in ("first write", "further write", "copy on write"):  # which write a page of their own
+        assert memory["holds"] - others == file["file_holds"] and memory["pages"] == file["pages"] == 0
+
+
+def test_how_a_file_and_its_private_copies_lie():
+    moved = {kind: replay(InMemory(Header(version=1), Scene(2, 4, moved=True, kind=kind).events), "anonmm").machine for kind in KINDS}
+    assert {kind: away_from_offset(machine) for kind, machine in moved.items()} == dict.fromkeys(KINDS, 0)
+    assert {kind: away_from_index(machine) for kind, machine in moved.items()} == {
+        "anonymous": 4, "shared file": 0, "private file": 0, "written private file": 4}
+    turned = [Spawn(1), Mmap(1, AREA, 4 * PAGE, "rw-", ["shared"], "file"), Read(1, AREA, 4 * PAGE), RemapFilePages(1, AREA, PAGE, 3)]
+    assert away_from_offset(replay(InMemory(Header(version=1, kernel="2.6.11"), turned), "anon_vma").machine) == 1
