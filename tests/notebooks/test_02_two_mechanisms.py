@@ -25,7 +25,8 @@ def test_two_mechanisms(tmp_path):
     assert claims["two-zero"]["where_it_stops"].startswith("the move itself is one: 16 pages copied, all by the first round (16)")
     # the child of family.jsonl that moves four pages writes none of them
     assert claims["two-early-cow"]["measured"].startswith("0 of 4 pages")
-    assert claims["two-both"]["measured"] == "family: up to 4 chain elements from event 9 to 15"
+    assert claims["two-both"]["measured"] .startswith(
+        "family: up to 4 chain elements from event 9 to 15")
     assert shown.values["nonlinear"] == 8
     assert shown.values["published"] == 100 * 716 / 24116
 
