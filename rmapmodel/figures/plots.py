@@ -86,6 +86,14 @@ def thousands(axis):
     axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
+def doublings(ax, most):
+    """Lets an x axis run from 0 over 1, 2, 4 ... to `most`, each as far from the next as from the one before."""
+    ax.set_xscale("symlog", base=2, linthresh=1)
+    ax.set_xticks([0, *(2 ** step for step in range(most.bit_length()))])
+    ax.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+    ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+
+
 def label_ends(*axes, at=-1, size=7):
     """Names each labelled line at its right end, the names apart from one another where lines end together.
 

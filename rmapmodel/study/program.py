@@ -22,6 +22,16 @@ def locate(name):
     return next((place for place in places if place.is_file()), places[0])
 
 
+def recording(name):
+    """The path of a recorded program of data/traces by its name, such as `python-pool`; else that of a trace, as locate().
+
+    >>> recording("python-pool").name
+    'python-pool.jsonl.zst'
+    """
+    found = sorted((CHECKOUT / "data" / "traces").glob(f"{name}.jsonl*"))
+    return found[0] if found else locate(name)
+
+
 def against_truth(frame):
     """The rows of a comparison (compare.compare) by strategy: `kib` added at the peak, `visits` and `probes` a mapping.
 
