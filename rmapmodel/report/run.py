@@ -19,7 +19,7 @@ from rmapmodel.errors import InputError
 from rmapmodel.report import collect, pages
 from rmapmodel.report.clean import clean, clean_text
 from rmapmodel.report.folder import SCHEMA, Folder
-from rmapmodel.report.parameters import CHECKOUT, declared, find, load, tags, values
+from rmapmodel.report.parameters import CHECKOUT, EXECUTED, find, injected, load, values
 from rmapmodel.report.pool import Job, run_all
 from rmapmodel.report.strip import dumps, strip
 
@@ -71,9 +71,17 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     began = time.time()
     with Folder(out) as folder:
-        tasks = [_task(path, given[path.stem], folder.scratch) for path in paths]
-        _execute(tasks, jobs or cores, folder.scratch, cell_seconds, notebook_seconds)
-        runs = [_finished(path, task, given[path.stem], cell_seconds) for path, task in zip(paths, tasks)]
+        executed = folder.report / "notebooks"
+        executed.mkdir()
+        runs, attempts = {}, {}
+        for wave, cwd in _waves(paths, given, executed):
+            tasks = [_task(path, given[path.stem], folder.scratch, cwd) for path in wave]
+            _execute(tasks, jobs or cores, folder.scratch, cell_seconds, notebook_seconds)
+            for path, task in zip(wave, tasks):
+                runs[path] = done = _finished(path, task, given[path.stem], cell_seconds)
+                attempts[task.name] = task.attempts
+                (executed / done.file).write_text(dumps(done.notebook), encoding="utf-8")
+        runs = [runs[path] for path in paths]
         _refuse_bad_input(runs)
         gather(runs)
         _write(runs, folder.report)
@@ -81,10 +89,21 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
             "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
             "seconds": round(time.time() - began, 3),
             "jobs": jobs or cores,
-            "notebooks": {task.name: task.attempts for task in tasks},
+            "notebooks": attempts,
         })
         folder.publish()
     return _say(runs, Path(out) / "index.html")
+
+
+def _waves(paths, given, executed):
+    """Return the notebooks to run together, and where: those that read what the others found come last, beside it."""
+    last = [path for path in paths if given[path.stem].get(EXECUTED) == ""]
+    first = [path for path in paths if path not in last]
+    if not first:
+        return [(last, None)]
+    for path in last:
+        given[path.stem][EXECUTED] = "."
+    return [(first, None), (last, str(executed))]
 
 
 def _refuse_bad_input(runs):
@@ -107,20 +126,11 @@ def _say(runs, index):
     return 1 if wrong else 0
 
 
-def _task(path, parameters, scratch):
-    """Write the notebook to be executed: a cell after the parameters gives those that differ from their defaults."""
-    notebook = strip(load(path))
-    defaults = {name: default for name, (_, default) in declared(notebook, path).items()}
-    changed = [f"{name} = {value!r}" for name, value in parameters.items() if value != defaults[name]]
-    if changed:
-        after = 1 + max(i for i, cell in enumerate(notebook["cells"]) if "parameters" in tags(cell))
-        notebook["cells"].insert(after, {
-            "cell_type": "code", "id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]},
-            "source": "\n".join(changed), "execution_count": None, "outputs": [],
-        })
+def _task(path, parameters, scratch, cwd):
+    """Write the notebook to be executed, in the folder `cwd` or in this one."""
     before, executed = scratch / f"{path.stem}.ipynb", scratch / f"{path.stem}.out.ipynb"
-    before.write_text(dumps(notebook), encoding="utf-8")
-    return Job(path.stem, str(before), str(executed))
+    before.write_text(dumps(injected(strip(load(path)), parameters)), encoding="utf-8")
+    return Job(path.stem, str(before), str(executed), cwd)
 
 
 def _execute(tasks, workers, scratch, cell_seconds, notebook_seconds):
@@ -193,11 +203,9 @@ def gather(runs):
 
 
 def _write(runs, report):
-    (report / "notebooks").mkdir()
     (report / "figures").mkdir()
     names = {run.name for run in runs}
     for run in runs:
-        (report / "notebooks" / run.file).write_text(dumps(run.notebook), encoding="utf-8")
         (report / "notebooks" / f"{run.name}.html").write_text(
             pages.notebook_page(run.notebook, run.name, run.error, run.path.parent, names), encoding="utf-8")
         for figure in run.figures:

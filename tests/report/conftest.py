@@ -23,7 +23,7 @@ def reports(tmp_path_factory):
     with open(folder / "reports.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            done.write_text(json.dumps([run(paths("01", "02", "03"), out=out, jobs=jobs)
+            done.write_text(json.dumps([run(paths("01", "02", "03", "07"), out=out, jobs=jobs)
                                         for out, jobs in ((one, 2), (two, 1))]))
     return json.loads(done.read_text()), one, two
 
