@@ -1,0 +1,107 @@
+"""The registry of figures: which notebook shows each, and what it shows, from a current report or run for the purpose."""
+
+import ast
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from rmapmodel.errors import CheckFailed, InputError
+from rmapmodel.report import inputs
+from rmapmodel.report.collect import Figure, failed_check
+from rmapmodel.report.folder import SCHEMA
+from rmapmodel.report.parameters import find, load, source, values
+from rmapmodel.report.run import executed
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure and where it is from: the path of its notebook, the parameters, the key of its inputs.
+
+    `failed` are the ids of the notebook's claims whose check failed.
+    """
+
+    figure: Figure
+    path: Path
+    parameters: dict
+    key: str
+    failed: list
+
+
+def shown(notebook):
+    """Yield the id of each figure that a notebook's cells show, None where it is not a literal; nothing is run."""
+    for cell in notebook["cells"]:
+        for node in ast.walk(ast.parse(source(cell))) if cell["cell_type"] == "code" else ():
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "show":
+                yield next((item.value.value for item in node.keywords
+                            if item.arg == "id" and isinstance(item.value, ast.Constant)), None)
+
+
+def figures():
+    """Return {id: path of the notebook that shows it} of all notebooks; cost: each is read."""
+    return {id: path for path in find() for id in shown(load(path)) if id}
+
+
+def look_up(ids, report="reports", full=False):
+    """Return the Entry of each figure named: from the report if its inputs are what they were, else computed.
+
+    A report counts with the parameters it was made with, with `full` only at full scale. Says on stderr what has to be
+    computed. Raises InputError for an unknown id, CheckFailed if a notebook does not finish or leaves a figure out.
+    """
+    where = figures()
+    for id in ids:
+        if id not in where:
+            near = get_close_matches(id, where, n=1)
+            raise InputError(f"no notebook shows this figure{f'; did you mean {near[0]}?' if near else ''}", field=id)
+    paths = sorted({where[id] for id in ids})
+    given, shared = values(paths, {}), inputs.common()
+    found = {}
+    for path in paths:
+        found |= _kept(path, given[path.stem] if full else None, shared, Path(report))
+    missing = sorted({where[id] for id in ids if id not in found})
+    if missing:
+        print(f"rmapmodel: note: {report} has no current {' '.join(id for id in ids if id not in found)}: "
+              f"running {' '.join(path.stem for path in missing)}", file=sys.stderr)
+        found |= _computed(missing, given, shared)
+    for id in ids:
+        if id not in found:
+            raise CheckFailed(f"{where[id].stem} did not show {id}, though it finished")
+    return {id: found[id] for id in ids}
+
+
+def _kept(path, parameters, shared, report):
+    """The entries by id that a report holds of a notebook; none where they are not what the notebook would give now."""
+    try:
+        manifest = json.loads((report / "manifest.json").read_text(encoding="utf-8"))
+        told = manifest["notebooks"][path.stem]
+        if manifest["schema"] != SCHEMA or manifest["versions"] != inputs.versions() or told["error"] \
+                or parameters not in (None, told["parameters"]) \
+                or told["key"] != inputs.of(path, told["parameters"], shared)["key"]:
+            return {}
+        return {id: Entry(_figure(id, manifest["figures"][id], report), path, told["parameters"], told["key"],
+                          _failed(told["claims"])) for id in told["figures"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # no report, one of another version, or one whose files were changed
+
+
+def _figure(id, told, report):
+    files = {suffix: (report / "figures" / f"{id}.{suffix}").read_bytes() for suffix in told["sha256"]}
+    if told["sha256"] != {suffix: inputs.sha256(content) for suffix, content in files.items()}:
+        raise ValueError(f"{id} is not as it was made")
+    return Figure(id, told["caption"], files)
+
+
+def _computed(paths, given, shared):
+    with tempfile.TemporaryDirectory() as scratch:
+        runs, _ = executed(paths, given, Path(scratch), shared)
+    for run in runs:
+        if run.error:
+            raise CheckFailed(f"{run.name} did not finish: {run.error['text']}")
+    return {figure.id: Entry(figure, run.path, run.parameters, run.inputs["key"], _failed(run.claims))
+            for run in runs for figure in run.figures}
+
+
+def _failed(claims):
+    return [claim["id"] for claim in claims if failed_check(claim)]
