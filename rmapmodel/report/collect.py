@@ -7,6 +7,7 @@ from dataclasses import dataclass
 FIGURE = "application/vnd.rmapmodel.figure+json"
 VERDICT = "application/vnd.rmapmodel.verdict+json"
 VALUES = "application/vnd.rmapmodel.values+json"
+OWN = "this model"  # who makes a claim that nobody made before
 FIGURE_ID = re.compile("fig-[a-z0-9-]+")
 
 
@@ -56,6 +57,15 @@ def outputs(notebook):
     """Yield every output of a notebook."""
     for cell in notebook["cells"]:
         yield from cell.get("outputs", [])
+
+
+def people(claim):
+    """Return the names of those who made a claim; nobody named is `this model`.
+
+    >>> people({"who": "Ingo Molnar, Rik van Riel and Hugh Dickins"}), people({})
+    (['Ingo Molnar', 'Rik van Riel', 'Hugh Dickins'], ['this model'])
+    """
+    return re.split(r", (?:and )?| and ", claim.get("who") or OWN)
 
 
 def failed_check(claim):
