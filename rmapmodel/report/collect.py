@@ -60,12 +60,14 @@ def outputs(notebook):
 
 
 def people(claim):
-    """Return the names of those who made a claim; nobody named is `this model`.
+    """Return the names of those who made a claim, without what is said of them in brackets; if nobody did, `this model`.
 
-    >>> people({"who": "Ingo Molnar, Rik van Riel and Hugh Dickins"}), people({})
-    (['Ingo Molnar', 'Rik van Riel', 'Hugh Dickins'], ['this model'])
+    >>> people({"who": "Ingo Molnar, Rik van Riel and Hugh Dickins"}), people({"who": "Linus Torvalds (his premise)"})
+    (['Ingo Molnar', 'Rik van Riel', 'Hugh Dickins'], ['Linus Torvalds'])
+    >>> people({})
+    ['this model']
     """
-    return re.split(r", (?:and )?| and ", claim.get("who") or OWN)
+    return re.split(r", (?:and )?| and ", re.sub(r" *\(.*?\)", "", claim.get("who") or OWN))
 
 
 def failed_check(claim):
