@@ -1,9 +1,11 @@
 """Pictures of claims: how many hold, and who made them where. A claim that holds is filled, one that does not is hollow."""
 
+import re
 from textwrap import shorten
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.transforms import ScaledTranslation
 
 from .plots import integers
 from .style import context
@@ -28,11 +30,11 @@ def tally(ax, counts):
     integers(ax.xaxis)
 
 
-def key(ax):
-    """Says below a plot what filled and hollow mean."""
+def key(fig):
+    """Says below the plots what filled and hollow mean."""
     with context():
-        ax.legend([plt.Rectangle((0, 0), 1, 1, **look) for look in (FILLED, HOLLOW)], ["holds", "does not hold"],
-                  loc="upper right", bbox_to_anchor=(1, -0.12 - 0.15 / ax.bbox.height * ax.figure.dpi), ncols=2, fontsize=7)
+        fig.legend([plt.Rectangle((0, 0), 1, 1, **look) for look in (FILLED, HOLLOW)], ["holds", "does not hold"],
+                   loc="outside lower right", ncols=2, fontsize=7)
 
 
 def grid(ax, claims, row, column):
@@ -40,13 +42,14 @@ def grid(ax, claims, row, column):
     rows, columns = (sorted(set(claims[each])) for each in (row, column))
     with context():
         for (down, across), part in claims.groupby([row, column]):
-            x, y = columns.index(across), rows.index(down)
-            for at, (dx, dy) in zip(sorted(part.holds, reverse=True), _places(len(part))):
-                ax.scatter(x + dx, y + dy, s=16, linewidth=0.8, clip_on=False, zorder=2, **(FILLED if at else HOLLOW))
+            for holds, (right, up) in zip(sorted(part.holds, reverse=True), _places(len(part))):
+                shift = ScaledTranslation(right / 72, up / 72, ax.figure.dpi_scale_trans)
+                ax.scatter(columns.index(across), rows.index(down), s=16, linewidth=0.8, clip_on=False, zorder=2,
+                           transform=ax.transData + shift, **(FILLED if holds else HOLLOW))
         for y, name in enumerate(rows):
             held = claims.holds[claims[row] == name]
-            ax.annotate(f"{held.sum()} of {len(held)}", (len(columns) - 0.4, y), fontsize=7, va="center",
-                        annotation_clip=False)
+            ax.annotate(f"{held.sum()} of {len(held)}", (1, y), (4, 0), xycoords=("axes fraction", "data"),
+                        textcoords="offset points", fontsize=7, va="center")
     ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)
@@ -54,26 +57,15 @@ def grid(ax, claims, row, column):
 
 
 def _places(count):
-    """Offsets of `count` circles around the middle of a cell, three in a line."""
+    """Points by which each of `count` circles is off the middle of its cell, three in a line."""
     lines = -(-count // 3)
-    return [((at % 3 - (min(3, count - at // 3 * 3) - 1) / 2) * 0.26, (at // 3 - (lines - 1) / 2) * 0.3)
-            for at in range(count)]
+    return [(6.0 * (at % 3 - (min(3, count - at // 3 * 3) - 1) / 2), 6.0 * ((lines - 1) / 2 - at // 3)) for at in range(count)]
 
 
-def shortened(title, width=60):
-    """A notebook's title without what follows its colon, and no longer than `width`.
+def shortened(title, width=48):
+    """A notebook's title up to its colon or question mark, and no longer than `width`.
 
-    >>> shortened("05. One space for all: offsets in place of addresses")
-    '05. One space for all'
+    >>> shortened("05. One space for all: offsets in place of addresses"), shortened("08. Fundamental? What is looked for")
+    ('05. One space for all', '08. Fundamental?')
     """
-    return shorten(title.partition(":")[0], width, placeholder="…")
-
-
-def listed(names):
-    """Names as in a sentence.
-
-    >>> listed(["anonmm", "anon_vma", "objrmap"])
-    'anonmm, anon_vma and objrmap'
-    """
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return shorten(re.match(r"[^:?]*\??", title)[0], width, placeholder="…")

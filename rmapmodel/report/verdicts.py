@@ -53,7 +53,7 @@ def _read(folder, names):
         for verdict in filter(None, map(collect.as_verdict, collect.outputs(notebook))):
             claims += [{**claim, "notebook": stem, "title": title(notebook, stem), "people": collect.people(claim)}
                        for claim in verdict.claims]
-    if unmet or not claims and not failed:
+    if unmet or not claims:
         raise InputError(f"no executed notebook {', '.join(sorted(unmet)) or 'with a verdict'} here", path=folder)
     return claims, failed
 

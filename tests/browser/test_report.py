@@ -21,7 +21,7 @@ def report(tmp_path_factory):
 
     def make(folder):
         # a notebook over the others has all of them here, not the few of its own test scale
-        assert run(out=folder / "report", scale="test") == 0
+        assert run(out=folder / "report", scale="test", parameters={"NOTEBOOKS": ""}) == 0
 
     return once(tmp_path_factory, "report-of-all", make) / "report"
 

@@ -8,6 +8,7 @@ import pytest
 from rmapmodel.errors import InputError
 from rmapmodel.report import run
 from rmapmodel.report.verdicts import read_claims
+from tests.notebooks.executed import notebook
 from tests.report.small import NOTEBOOKS, paths
 
 
@@ -53,6 +54,15 @@ def test_alone_it_runs_the_others(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notebooks", "out"]
     (claim,), _ = read_claims(names=["03"])
     assert claim["measured"] == 4
+
+
+def test_notebooks_over_the_others_are_no_others(tmp_path):
+    parameters = {"cell_type": "code", "id": "p", "metadata": {"tags": ["parameters"]}, "outputs": [],
+                  "execution_count": 1, "source": 'EXECUTED: str = ""  # a folder'}
+    claims = [{"id": "own", "claim": "x", "measured": 1, "holds": True}]
+    (tmp_path / "16-own.ipynb").write_text(json.dumps(notebook("16. Own", claims, [parameters])))
+    (tmp_path / "01-other.ipynb").write_text(json.dumps(notebook("01. Other", claims)))
+    assert [claim["notebook"] for claim in read_claims(tmp_path)[0]] == ["01-other"]
 
 
 @pytest.mark.parametrize("names, said", [([], "with a verdict here"), (["01"], "no executed notebook 01 here")])
