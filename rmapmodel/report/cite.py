@@ -252,7 +252,7 @@ def as_latex(entry):
 
 
 def in_latex(text):
-    """Return text as LaTeX that shows it.
+    r"""Return text as LaTeX that shows it.
 
     >>> print(in_latex("50 % of a_b ≤ 3"))
     50 \% of a\_b \textless{}= 3

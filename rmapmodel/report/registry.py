@@ -53,8 +53,8 @@ def look_up(ids, report="reports", full=False):
     where = figures()
     for id in ids:
         if id not in where:
-            near = get_close_matches(id, where, n=1)
-            raise InputError(f"no notebook shows this figure{f'; did you mean {near[0]}?' if near else ''}", field=id)
+            near = get_close_matches(id, where, n=1, cutoff=0)
+            raise InputError(f"no notebook shows a figure {id!r}{f'; did you mean {near[0]}?' if near else ''}")
     paths = sorted({where[id] for id in ids})
     given, shared = values(paths, {}), inputs.common()
     found = {}
