@@ -10,7 +10,7 @@ import papermill
 import pytest
 
 from rmapmodel.explore.guess import Guess
-from rmapmodel.figures import publish
+from rmapmodel.figures import publish, style
 from rmapmodel.report.collect import as_figure, as_values, as_verdict, outputs
 from rmapmodel.report.parameters import load, source, tags, values
 
@@ -47,18 +47,13 @@ def run(name, folder, cwd=NOTEBOOKS, **parameters):
 def told(name, **parameters):
     """Executes the cells of a notebook here, at test scale but for `parameters`; returns what it shows.
 
-    No kernel starts, and figures are drawn as SVG alone, which together is most of the time. A minute is the limit.
+    No kernel starts, and figures are laid out but not written, which together is half of the time.
     """
     shown, explorers, names = [], [], {}
-    save = publish._saved
-
-    def saved(fig, kind, *arguments, **metadata):
-        return save(fig, kind, *arguments, **metadata) if kind == "svg" else b""
-
-    with pytest.MonkeyPatch.context() as patch, _limit(60):
+    with pytest.MonkeyPatch.context() as patch, _limit(120):
         patch.setattr(publish, "_shown", {})
         patch.setattr(publish, "_display", lambda bundle: shown.append({"data": bundle}))
-        patch.setattr(publish, "_saved", saved)
+        patch.setattr(publish, "_saved", _laid_out)
         patch.chdir(NOTEBOOKS)
         for cell in load(f"{name}.ipynb")["cells"]:
             if cell["cell_type"] == "code":
@@ -66,6 +61,13 @@ def told(name, **parameters):
             if "parameters" in tags(cell):
                 names.update(at_test_scale(name) | parameters)
     return Shown(shown, [value for value in explorers if isinstance(value, Guess)])
+
+
+def _laid_out(fig, kind, *_, **__):
+    if kind == "svg":
+        with style.context():
+            fig.draw_without_rendering()
+    return b""
 
 
 def _executed(cell, names):
