@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+import ipywidgets as widgets
 import pytest
 from playwright.sync_api import expect
 
@@ -13,15 +14,17 @@ from tests.notebooks.notebook import told
 pytestmark = needed
 
 BUTTON = "Show the answer"
+SECOND = 1000  # Playwright counts milliseconds
+
+expect.set_options(timeout=30 * SECOND)
 
 
 @pytest.fixture
 def page(browser, lab):
-    """A page that has shown the token; all kernels end with it."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000},
-                                  extra_http_headers={"Authorization": f"token {lab.token}"})
+    """An empty page; all kernels end with it."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(60 * SECOND)
     yield page
     context.close()
     lab.end_kernels()
@@ -29,7 +32,7 @@ def page(browser, lab):
 
 def opened(page, lab, name):
     """Opens a notebook, in a workspace of its own, and waits for its kernel."""
-    page.goto(f"{lab.url}lab/workspaces/{name}/tree/notebooks/{name}.ipynb")
+    page.goto(f"{lab.url}lab/workspaces/{name}/tree/notebooks/{name}.ipynb?token={lab.token}")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
 
@@ -42,7 +45,7 @@ def run_all(page):
 
 def wait_until_run(page):
     """Waits until no cell waits; after an error the others do not run."""
-    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_have_count(0, timeout=120_000)
+    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_have_count(0, timeout=240 * SECOND)
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
 
 
@@ -57,7 +60,7 @@ class Press:
 
 def presses(explorer):
     """Moves each slider of an explorer until what it tells changes; returns how."""
-    sliders = [control for control in explorer.controls.values() if hasattr(control, "continuous_update")]
+    sliders = [control for control in explorer.controls.values() if isinstance(control, widgets.SelectionSlider)]
     moves = []
     for number, control in enumerate(sliders):
         before, step = explorer.shown.value, 1 if control.index + 1 < len(control.options) else -1

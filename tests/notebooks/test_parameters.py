@@ -42,6 +42,7 @@ def changed(name, value):
 PARAMETERS = [(path.stem, name) for path in sorted(NOTEBOOKS.glob("*.ipynb")) for name in declared(load(path))]
 
 
+@pytest.mark.filterwarnings("error:constrained_layout not applied")  # a figure whose parts do not fit
 @pytest.mark.parametrize("notebook, name", PARAMETERS, ids=[f"{stem}-{name}" for stem, name in PARAMETERS])
 def test_a_changed_parameter_still_gives_a_verdict(notebook, name, tmp_path):
     value = at_test_scale(notebook)[name]
