@@ -29,9 +29,10 @@ class Lab:
     def __init__(self, url, token, process):
         self.url, self.token, self.process = url, token, process
 
-    def ask(self, path, token=None, method="GET"):
-        """Returns (status, content) of a request, with the token given."""
-        headers = {"Authorization": f"token {token}"} if token else {}
+    def ask(self, path, token=None, method="GET", **headers):
+        """Returns (status, content) of a request, with the token and the headers given."""
+        if token is not None:
+            headers["Authorization"] = f"token {token}"
         request = urllib.request.Request(self.url + path, headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

@@ -1,6 +1,8 @@
 """`make lab` serves this machine only, and who has the token."""
 
+import http.cookiejar
 import json
+import urllib.request
 
 import pytest
 
@@ -11,20 +13,25 @@ def test_it_listens_on_this_machine_only(lab):
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong"])
-@pytest.mark.parametrize("method, path", [
-    ("GET", "api/contents/notebooks"), ("GET", "api/kernels"), ("POST", "api/kernels"), ("GET", "api/sessions"),
-    ("GET", "files/notebooks/01-mremap.ipynb"), ("POST", "api/terminals"),
-])
-def test_a_request_without_the_token_is_refused(lab, method, path, token):
-    status, content = lab.ask(path, token, method)
-    assert status == 403 or b"<title>Jupyter Server</title>" in content and b"password" in content
-    assert b"nbformat" not in content
-    assert json.loads(lab.ask("api/kernels", lab.token)[1]) == []
+class TestWithoutTheToken:
+    @pytest.mark.parametrize("path", ["api/contents/notebooks", "api/kernels", "api/sessions", "api/status", "api/terminals"])
+    def test_a_question_is_refused(self, lab, path, token):
+        assert lab.ask(path, token)[0] == 403
 
+    @pytest.mark.parametrize("path", ["lab", "lab/tree/notebooks", "files/notebooks/01-mremap.ipynb"])
+    def test_a_page_asks_for_it_and_shows_nothing_else(self, lab, path, token):
+        status, content = lab.ask(path, token)
+        assert status == 200 and b"password_input" in content
+        assert b"jupyter-config-data" not in content and b"nbformat" not in content
 
-def test_a_page_without_the_token_asks_for_it(lab):
-    status, content = lab.ask("lab")
-    assert status == 200 and b"password_input" in content and b"jupyter-config-data" not in content
+    @pytest.mark.parametrize("path", ["api/kernels", "api/terminals"])
+    def test_nothing_can_be_started(self, lab, path, token):
+        cookies = http.cookiejar.CookieJar()  # as of a browser that has seen the page that asks for the token
+        urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies)).open(lab.url + "login").close()
+        (xsrf,) = (cookie.value for cookie in cookies if cookie.name == "_xsrf")
+        status, content = lab.ask(path, token, "POST", **{"Cookie": f"_xsrf={xsrf}", "X-XSRFToken": xsrf})
+        assert status == 403 and json.loads(content)["message"] == "Forbidden"
+        assert json.loads(lab.ask(path, lab.token)[1]) == []
 
 
 def test_with_the_token_one_gets_in(lab):
