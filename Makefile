@@ -31,7 +31,7 @@ test: setup ## Run all tests, on all cores.
 mutation: setup $(MUTATION) ## Break the model in hundreds of places and see whether the quick tests notice (half an hour).
 	$(BIN)/python tests/mutation/run.py --tool $(VENV)/mutation/bin/python $(ARGS)
 
-tables: setup ## Make data/tables/moves.csv and reclaim.csv anew from data/traces (minutes).
+tables: setup ## Make the tables of data/tables anew from data/traces (minutes).
 	$(BIN)/python data/corpus/tables.py
 
 lab: setup ## Open JupyterLab on the notebooks, for this machine only (127.0.0.1, with a token).

@@ -1,6 +1,7 @@
-"""Records data/observations: random traces executed on the running kernel (root, Linux on x86_64, gcc).
+"""Records data/observations: traces executed on the running kernel (root, Linux on x86_64, gcc).
 
-    python data/observe.py COUNT DATE    writes data/observations/random-VERSION.jsonl.gz
+    python data/observe.py COUNT DATE                 writes random-VERSION.jsonl.gz: so many random traces
+    PYTHONPATH=. python data/observe.py merge DATE    writes merge-VERSION.jsonl.gz: tests/kernel/merge_scenarios.py
 
 An observation counts only when four in a row agree, each of which already is two executions with equal object counts:
 other work on the machine can disturb the counts of /proc/slabinfo.
@@ -16,9 +17,10 @@ from pathlib import Path
 import msgspec
 
 from rmapmodel.kernel import observe as kernel
+from rmapmodel.study.verify import EVENTS, OPS
 from rmapmodel.trace.random_traces import random_trace
 
-LENGTH, AGREEING, TRIES = 50, 4, 30
+AGREEING, TRIES = 4, 30
 
 
 def observe(events):
@@ -42,28 +44,52 @@ def settled(events, first):
     same = [first]
     for _ in range(TRIES):
         if len(same) == AGREEING:
-            return same[0] if same[0]["objects"] else None
+            return same[0] if same[0].get("objects") else None
         told = observe(events)
         same = [*same, told] if told == same[0] else [told]
     return None
 
 
-def main(count, date):
-    rows, seed, release = [], 0, platform.release()
-    while len(rows) < count:
+def written(events):
+    """Events as a line holds them."""
+    return [json.loads(msgspec.json.encode(event)) for event in events]
+
+
+def random(count):
+    """A line a random trace, until `count` have an observation."""
+    seed = 0
+    while count:
         seed += 1
-        events, first = possible(random_trace(seed, LENGTH))
-        told = settled(events, first)
-        if told:
-            rows.append({"seed": seed, "kernel": release, "observed": date, "executions_agreeing": 2 * AGREEING,
-                         "events": [json.loads(msgspec.json.encode(event)) for event in events], **told})
-    packed = io.BytesIO()
+        events, first = possible(random_trace(seed, EVENTS, OPS))
+        if told := settled(events, first):
+            count -= 1
+            yield {"seed": seed, "events": written(events), **told}
+
+
+def merge():
+    """A line a scenario, with the observation at each of its moments."""
+    from tests.kernel.merge_scenarios import SCENARIOS
+    for name, scenario in SCENARIOS.items():
+        moments = []
+        for after, _ in scenario.moments:
+            events = scenario.events[:after]
+            told = settled(events, observe(events))
+            if told is None:
+                raise SystemExit(f"{name}: no {AGREEING} observations in a row agree after {after} events")
+            moments.append({"after": after, **told})
+        yield {"scenario": name, "events": written(scenario.events), "moments": moments}
+
+
+def main(what, date):
+    name, rows = ("merge", merge()) if what == "merge" else ("random", random(int(what)))
+    release, packed = platform.release(), io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="", compresslevel=9) as stream:
         for row in rows:
+            row |= {"kernel": release, "observed": date, "executions_agreeing": 2 * AGREEING}
             stream.write(json.dumps(row, separators=(",", ":"), sort_keys=True).encode() + b"\n")
-    name = f"random-{release.partition('-')[0]}.jsonl.gz"
+    name = f"{name}-{release.partition('-')[0]}.jsonl.gz"
     (Path(__file__).parent / "observations" / name).write_bytes(packed.getvalue())
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(*sys.argv[1:])

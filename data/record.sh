@@ -1,6 +1,6 @@
 #!/bin/sh
 # Records the programs of data/traces, each twice, with `rmapmodel record`. As root on Debian 12:
-#   apt-get install strace linux-perf procps bash make gcc git python3 apache2 apache2-utils libapache2-mod-php curl postgresql \
+#   apt-get install strace linux-perf procps bash make gcc git perl python3 apache2 apache2-utils libapache2-mod-php curl postgresql \
 #       postgresql-contrib redis-server nginx-light openjdk-17-jdk-headless nodejs chromium
 #   sh data/record.sh [NAME...]    all programs of `names` unless some are named
 # PYTHON names the interpreter that has rmapmodel. Programs run in /srv/demo, with an environment of their own, so that
@@ -16,7 +16,7 @@ demo=/srv/demo
 port=8088
 largest=600000
 names='shell-pipeline python-subprocess-threads make-compile apache2-prefork postgresql-pgbench redis-bgsave nginx git-gc
-    python-pool java-g1 java-zgc node-workers chromium-headless shell-commands realloc-loop'
+    python-pool perl-workers java-g1 java-zgc node-workers chromium-headless shell-commands realloc-loop'
 columns='program,versions,run,exit_group,agreeing,unread,killed,events,bytes,date'
 
 # record NAME COMMAND...: one run of a program, and its line in the table.
@@ -27,13 +27,26 @@ record() {
     trace=$demo/$name-$run.jsonl.$suffix
     scrub=
     case $name in java-* | chromium-*) scrub=--scrub ;; esac  # they map files that are named after the user
+    rm -f "$trace"
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=$demo \
         "$python" -m rmapmodel record -o "$trace" $scrub --max-memory 24G -- "$@" \
         2> "$demo/$name-$run.log" || echo "$name run $run" >> "$demo/failed"
+    [ -f "$trace" ] || return 0
     row "$name" "$demo/$name-$run.log" "$trace"
     if [ "$run" = 1 ] && [ "$(stat -c %s "$trace")" -le $largest ]; then
         cp "$trace" "$traces/$name.jsonl.$suffix"
     fi
+}
+
+# up COMMAND...: waits until it succeeds, for a minute at most and while the recorded server lives.
+up() {
+    for _ in $(seq 300); do
+        ! "$@" > /dev/null 2>&1 || return 0
+        kill -0 $! 2> /dev/null || break
+        sleep 0.2
+    done
+    echo "the recorded server did not answer: $*" >&2
+    return 1
 }
 
 # row NAME LOG TRACE: one line of the table, in place of the one that this program and run had.
@@ -167,11 +180,12 @@ MaxConnectionsPerChild 150
 </FilesMatch>
 EOF
     record apache2-prefork /usr/sbin/apache2 -f $demo/apache2.conf -DFOREGROUND &
-    until curl -s -o /dev/null "http://127.0.0.1:$port/index.php"; do sleep 0.2; done
+    recorded=$!
+    up curl -s -f "http://127.0.0.1:$port/index.php"
     ab -q -n 1200 -c 8 "http://127.0.0.1:$port/index.php" > ab.txt
     sleep 2
     kill -WINCH "$(cat run/apache2.pid)"
-    wait $!
+    wait $recorded
 }
 
 postgresql_pgbench() {
@@ -193,7 +207,7 @@ EOF
     $as $bin/pg_ctl -D $demo/pg/data -w stop > pg_ctl.txt
     record postgresql-pgbench /usr/bin/setpriv --reuid=postgres --regid=postgres --clear-groups $bin/postgres -D $demo/pg/data &
     recorded=$!
-    until $bin/pg_isready -q -h $demo/pg; do sleep 0.2; done
+    up $bin/pg_isready -q -h $demo/pg
     $as $bin/pgbench -h $demo/pg -n -c 6 -t 60 postgres > pgbench.txt 2>&1
     $as $bin/psql -h $demo/pg -d postgres -qc 'vacuum analyze pgbench_accounts' > psql.txt
     kill -INT "$(head -n 1 pg/data/postmaster.pid)"
@@ -204,7 +218,7 @@ redis_bgsave() {
     rm -f redis.sock dump.rdb
     record redis-bgsave /usr/bin/redis-server --port 0 --unixsocket $demo/redis.sock --dir $demo --save '' > redis.txt &
     recorded=$!
-    until redis-cli -s $demo/redis.sock ping > /dev/null 2>&1; do sleep 0.2; done
+    up redis-cli -s $demo/redis.sock ping
     for round in 1 2 3; do
         redis-benchmark -s $demo/redis.sock -t set,lpush,hset -n 6000 -r 4000 -d 400 -q > redis-benchmark.txt
         redis-cli -s $demo/redis.sock bgsave > /dev/null
@@ -237,7 +251,7 @@ http {
 EOF
     record nginx /usr/sbin/nginx -c $demo/nginx.conf &
     recorded=$!
-    until curl -s -o /dev/null "http://127.0.0.1:$port/"; do sleep 0.2; done
+    up curl -s -f "http://127.0.0.1:$port/"
     ab -q -n 600 -c 8 -H 'Accept-Encoding: gzip' "http://127.0.0.1:$port/" > ab.txt
     kill -HUP "$(cat nginx.pid)"
     sleep 1
@@ -287,6 +301,30 @@ if __name__ == "__main__":
         pool.join()
 EOF
     record python-pool /usr/bin/python3 pool.py > /dev/null
+}
+
+perl_workers() {
+    cat > workers.pl <<'EOF'
+use strict;
+use warnings;
+
+my @field = map { join ",", map { "field $_" } 1 .. 20_000 } 1 .. 4;  # inherited by every worker, which goes on from there
+my @worker;
+
+for my $number (1 .. 4) {
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        for my $more (1 .. 60_000) {
+            $field[$more % 4] .= ",worker $number $more";
+        }
+        print length("@field"), "\n";
+        exit 0;
+    }
+    push @worker, $pid;
+}
+waitpid $_, 0 for @worker;
+EOF
+    record perl-workers /usr/bin/perl workers.pl > /dev/null
 }
 
 java_churn() {
@@ -391,7 +429,7 @@ realloc_loop() {
     cat > grow.c <<'EOF'
 #include <stdlib.h>
 #include <string.h>
-#define VECTORS 32
+#define VECTORS 128
 
 int main(void)
 {
@@ -419,6 +457,7 @@ packages_of() {
     case $1 in
     shell-pipeline) echo bash findutils coreutils mawk ;;
     python-*) echo python3.11 ;;
+    perl-workers) echo perl-base ;;
     make-compile) echo make gcc-12 binutils ;;
     apache2-prefork) echo apache2-bin libapache2-mod-php8.2 ;;
     postgresql-pgbench) echo postgresql-15 ;;

@@ -384,6 +384,8 @@ def observe(args):
 
 def verify(args):
     """Observes and replays traces, and prints what differs."""
+    import platform
+
     from .kernel import require
 
     if bool(args.traces) == bool(args.random) or args.seed and not args.random:
@@ -391,6 +393,8 @@ def verify(args):
     require()
     from .study import verify as study
 
+    if args.random:
+        study.require_sound(platform.release())
     named = study.random_traces(args.random, args.seed or 1) if args.random else study.moments(map(_trace, args.traces))
     verdict = study.verify(named, watched=lambda items: _watched(items, "traces", args.random))
     if args.random:

@@ -1,4 +1,4 @@
-"""Makes data/tables/moves.csv and reclaim.csv from recorded traces.
+"""Makes data/tables/programs.csv, moves.csv and reclaim.csv from recorded traces.
 
     python data/corpus/tables.py [-o FOLDER] [TRACE...]    all of data/traces, into data/tables
 
@@ -11,15 +11,32 @@ from pathlib import Path
 
 from rmapmodel.study.compare import TRUTH, compare
 from rmapmodel.study.moves import moves
-from rmapmodel.study.replay import Options
+from rmapmodel.study.replay import Options, applied, line_of_peak, machine_for
 from rmapmodel.trace import read
+from rmapmodel.vm.frames import ANON
 
 DATA = Path(__file__).parents[1]
+PROGRAMS = ("program", "processes", "most_at_once", "events", "most_mappings", "shared_anonymous_pages")
 DESIGNS = ("anonmm", "anonmm_copy", "anon_vma", "shared_space", "anon_vma_chain")
 MOVES = ("program", "mremaps", "moves", "moves_of_anonymous", "moves_of_fork_shared", "moved_anonymous_pages",
          "moved_fork_shared_pages")
-RECLAIM = ("program", "strategy", "refused", "pages", "mappings", "visits", "ptes", "visits_per_mapping")
+RECLAIM = ("program", "strategy", "refused", "pages", "mappings", "visits", "ptes", "locks", "cache_lines",
+           "visits_per_mapping")
 MEMORY = 24 << 30
+
+
+def programs_row(trace):
+    """A row of programs.csv: how large a trace is; the last column counts anonymous pages with several mappings at the peak."""
+    options, shared, best, most, pids = Options(max_memory=MEMORY), 0, -1, 0, set()
+    peak = line_of_peak(trace, options, "anon_vma_chain")
+    machine = machine_for(trace.header, "anon_vma_chain", options)
+    for line, _ in applied(machine, trace):
+        pids |= machine.processes.keys()
+        most, best = max(most, len(machine.processes)), max(best, machine.mappings)
+        if line == peak:
+            resident = machine.resident()
+            shared = int(((machine.frames.flags[resident] & ANON != 0) & (machine.frames.mapcount[resident] > 1)).sum())
+    return program(trace), len(pids), most, sum(1 for _ in trace), best, shared
 
 
 def moves_row(trace):
@@ -37,8 +54,8 @@ def reclaim_rows(trace):
     """
     frame, _ = compare(trace, DESIGNS, options=Options(reclaim="peak", max_memory=MEMORY))
     for row in frame[frame.strategy != TRUTH].itertuples():
-        yield (program(trace), row.strategy, row.refused, int(row.pages), int(row.mappings), int(row.vmas_examined),
-               int(row.ptes_examined), f"{row.vmas_examined / row.mappings:.3f}")
+        yield (program(trace), row.strategy, int(row.refused), int(row.pages), int(row.mappings), int(row.vmas_examined),
+               int(row.ptes_examined), int(row.locks), int(row.cache_lines), f"{row.vmas_examined / row.mappings:.3f}")
 
 
 def program(trace):
@@ -55,12 +72,13 @@ def write(path, heading, rows):
 
 
 def main():
-    """Makes both tables."""
+    """Makes the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", dest="folder", type=Path, default=DATA / "tables")
     parser.add_argument("traces", metavar="TRACE", nargs="*", type=Path)
     args = parser.parse_args()
     paths = sorted(args.traces or DATA.joinpath("traces").glob("*.jsonl*"), key=lambda path: path.name)
+    write(args.folder / "programs.csv", PROGRAMS, [programs_row(read(path)) for path in paths])
     write(args.folder / "moves.csv", MOVES, [moves_row(read(path)) for path in paths])
     write(args.folder / "reclaim.csv", RECLAIM, [row for path in paths for row in reclaim_rows(read(path))])
 

@@ -15,6 +15,17 @@ def curves(ax, frame, x, y, **kwargs):
             ax.plot(part[x], part[y], **{**line(name), "clip_on": False, **kwargs})
 
 
+def merged(ax, frame, x, y):
+    """Draws curves() of once(), each named with how many more it stands for; returns the sentence for the caption."""
+    groups = _alike(frame, x, y)
+    rest, told = once(frame, x, y)
+    before = len(ax.get_lines())
+    curves(ax, rest, x, y)
+    for drawn, names in zip(ax.get_lines()[before:], groups):
+        drawn.set_label(names[0] + (f" + {len(names) - 1}" if len(names) > 1 else ""))
+    return told
+
+
 def once(frame, x, y):
     """A frame without the designs whose `y` over `x` is that of an earlier one, and a caption's sentence that says so.
 
@@ -24,12 +35,18 @@ def once(frame, x, y):
     >>> list(rest.strategy), told
     (['a', 'a', 'c', 'c'], 'One line stands for a and b.')
     """
+    groups = _alike(frame, x, y)
+    several = [f"{', '.join(names[:-1])} and {names[-1]}" for names in groups if len(names) > 1]
+    told = f"One line stands for {'; one for '.join(several)}." if several else ""
+    return frame[frame.strategy.isin([names[0] for names in groups])], told
+
+
+def _alike(frame, x, y):
+    """The designs of a frame, those with the same `y` over `x` together, in the order of the first of each."""
     lines, alike = frame.pivot(index=x, columns="strategy", values=y).round(9), {}
     for name in dict.fromkeys(frame.strategy):
         alike.setdefault(tuple(lines[name]), []).append(name)
-    several = [f"{', '.join(names[:-1])} and {names[-1]}" for names in alike.values() if len(names) > 1]
-    told = f"One line stands for {'; one for '.join(several)}." if several else ""
-    return frame[frame.strategy.isin([names[0] for names in alike.values()])], told
+    return list(alike.values())
 
 
 def panel(ax, frame, x, y, heading, against=None, **settings):
@@ -127,8 +144,12 @@ def _lowest(cluster):
     return cluster[0] / cluster[1]
 
 
-def bars(ax, values, text="{:,.2f}".format, color=None):
-    """Draws a horizontal bar for each strategy (or, in one `color`, each name) of a Series, its number at the end."""
+def bars(ax, values, text=None, color=None):
+    """Draws a horizontal bar for each strategy (or, in one `color`, each name) of a Series, its number at the end.
+
+    `text` makes the number's text; without it whole numbers are written as such, others with two places.
+    """
+    text = text or ("{:,.0f}" if values.dtype.kind in "iu" else "{:,.2f}").format
     places = np.arange(len(values))[::-1]
     numbers = values.fillna(0).to_numpy(float)
     ax.barh(places, numbers, height=0.6, color=color or [look(name).color for name in values.index], zorder=2)
@@ -150,6 +171,27 @@ def mark(ax, x, label):
     ax.axvline(x, zorder=3, **REFERENCE)
     ax.annotate(label, (x, 1), (3, 1), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=7,
                 color=REFERENCE["color"], va="bottom", ha="left" if x < ax.get_xlim()[1] / 2 else "right")
+
+
+def matrix(ax, texts, shades):
+    """Draws a table of texts as a grid of boxes, each as dark as the number from 0 to 1 at its place in `shades`.
+
+    Rows and columns are those of the DataFrame `texts`; columns are named above the boxes.
+    """
+    rows, columns = texts.shape
+    with context():
+        ax.imshow(shades.to_numpy(float), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        for (row, column), text in np.ndenumerate(texts.to_numpy()):
+            ax.annotate(text, (column, row), ha="center", va="center", fontsize=7,
+                        color="white" if shades.iloc[row, column] > 0.5 else "black")
+    ax.set_xticks(range(columns), [name.replace(" ", "\n", 1) for name in texts.columns], fontsize=7)
+    ax.set_yticks(range(rows), list(texts.index), fontsize=7)
+    ax.set_xticks(np.arange(columns - 1) + 0.5, minor=True)
+    ax.set_yticks(np.arange(rows - 1) + 0.5, minor=True)
+    ax.grid(False)
+    ax.grid(which="minor", color="white", linewidth=1.5)
+    ax.tick_params(which="both", length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
+    ax.spines[:].set_visible(False)
 
 
 def bar_panels(table, **panels):

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..kernel.observe import executable, observe
 from ..trace.memory import InMemory
 from ..trace.random_traces import random_trace
+from ..vm.kernel import Kernel
 from ..vm.vma import PAGE, SHARED
 from .replay import Options, Run, line_of_peak, machine_for
 
@@ -192,6 +193,18 @@ def as_lines(rows, kernel):
     """The rows as a trace that can be pasted into a file."""
     header = ev.Header(version=1, kernel=kernel)
     return [msgspec.json.encode(event).decode() for event in (header, *(event for _, event in rows))]
+
+
+def require_sound(release):
+    """Raises InputError for a kernel, as `uname -r` prints it, that random traces could damage.
+
+    From 6.16 to 6.18.7 a move of touched memory beside untouched memory leaves pages that point to a freed anon_vma
+    (mended by 61f67c230a5e).
+    """
+    kernel = Kernel.parse(release)
+    if kernel.since(6, 16) and not kernel.since(6, 18, 8):
+        raise InputError(f"random traces are not executed on Linux {release}: from 6.16 to 6.18.7 a move of memory that "
+                         "they make can leave pages that point to a freed anon_vma")
 
 
 def random_traces(count, seed):

@@ -80,7 +80,7 @@ def record(command, watch=iter):
         if not log.exists() or not log.stat().st_size:
             raise InputError(f"strace could not run the program{_setting('yama/ptrace_scope')}")
         _print_perf(perf, folder, fields, script)
-        header, events, endings = import_recording(log, script, watch)
+        header, events, endings = import_recording(log, script, watch, here=True)
         status = _status(log)
     return Recorded(header, events, _paired(endings, run.snapshots), status)
 

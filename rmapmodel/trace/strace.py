@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from .. import events
 from ..errors import InputError
 from . import perf
+from .elf import segments
 from .layout import PAGE, Impossible, Layout, takes, up
 
 _LINE = re.compile(r"(?:\[pid +(\d+)(?:<[^>]*>)?\] +|(\d+)(?:<[^>]*>)? +)?(\d+)\.(\d{3,9}) (.*)$")
@@ -265,7 +266,7 @@ class _Log:
         else:
             self._quits.pop(tid, None)
             self._unfinished.pop(tid, None)
-            self.calls.append(_Call(time, time, tid, "died"))
+            self.calls.append(_Call(time, time, tid, "killed" if text.startswith("+++ killed") else "died"))
             self.live.discard(tid)
         return True
 
@@ -306,12 +307,12 @@ class _Log:
 # -- when each call took effect ------------------------------------------------------------------------------------
 
 
-def _schedule(log, recording):
+def _schedule(log, recording, here):
     """The calls in the order of their effect, and between them the mappings that perf saw exec make."""
     calls, images = [], []
     for call in log.calls:
         if call.name == "exec":
-            images += _place_exec(call, recording)
+            images += _place_exec(call, recording, here)
         elif call.name == "mremap" and call.when != call.start:
             calls.append(_Call(call.start, call.start, call.tid, "begun", (call,)))
         if call.name != "birth" or _place_birth(call, log, recording):
@@ -321,7 +322,7 @@ def _schedule(log, recording):
     return calls
 
 
-def _place_exec(call, recording):
+def _place_exec(call, recording, here):
     call.when = call.end
     if recording is None:
         return []
@@ -330,10 +331,10 @@ def _place_exec(call, recording):
     if seen or maps:
         call.when = seen or maps[0].time
     call.fields = (len(maps),)
-    return [_Call(each.time, each.time, call.tid, "image", (each,)) for each in _without_tails(maps)]
+    return [_Call(each.time, each.time, call.tid, "image", (each,)) for each in _without_tails(maps, here)]
 
 
-def _without_tails(maps):
+def _without_tails(maps, here):
     """The first mapping of an ELF image is reported as long as the whole image; cut it to its own segment."""
     seen = set()
     for index, each in enumerate(maps):
@@ -341,11 +342,15 @@ def _without_tails(maps):
             seen.add(each.name)
             inner = next((m for m in maps[index + 1:] if m.name == each.name and each.start < m.start < each.end), None)
             if inner:
-                each = each._replace(end=min(inner.start, _segment_end(each, inner)))
+                told = segments(each.name) if here else []
+                each = each._replace(end=min(inner.start, _segment_end(each, inner, told)))
         yield each
 
 
-def _segment_end(first, second):
+def _segment_end(first, second, told):
+    """Where the first segment ends: as its file says if it has the second where perf saw it, else by a guess."""
+    if len(told) > 1 and told[1].offset // PAGE * PAGE == second.offset:
+        return first.start + up(told[0].address % PAGE + told[0].length)  # fs/binfmt_elf.c:elf_load
     # where the second segment does not follow on, its first page of the file usually holds the end of the first too
     follows = first.start + second.offset - first.offset
     return follows if follows == second.start else follows + PAGE
@@ -395,8 +400,8 @@ class _Process:
 class _Importer:
     """Takes calls and page faults in order, and keeps the events that a replay can do."""
 
-    def __init__(self, log, recording):
-        self.log, self.recording, self.counts = log, recording, log.counts
+    def __init__(self, log, recording, here):
+        self.log, self.recording, self.here, self.counts = log, recording, here, log.counts
         self.layout, self.events, self.endings = Layout(), [], []
         self.threads, self.ended, self.segments = {}, set(), {}
         self.descriptors = self.memfds = 0
@@ -404,7 +409,7 @@ class _Importer:
         self.touched = WeakKeyDictionary()  # mm: {page: index of the write event that may turn out to be a read}
 
     def run(self):
-        calls = ((call.when, call) for call in _schedule(self.log, self.recording))
+        calls = ((call.when, call) for call in _schedule(self.log, self.recording, self.here))
         faults = self.recording.faults() if self.recording else ()
         for item in merge(calls, faults, key=itemgetter(0)):
             if len(item) == 4:
@@ -418,7 +423,7 @@ class _Importer:
             return
         call.done = True
         try:
-            if call.name in ("exec", "leaving", "died", "quit"):
+            if call.name in ("exec", "leaving", "died", "killed", "quit"):
                 handler(call)
             else:
                 handler(self._process(call.tid), call, *call.fields)
@@ -494,6 +499,12 @@ class _Importer:
         process = self.threads.get(call.tid)
         if process and process.left is None:
             process.left = call.when, len(self.events)
+
+    def _killed(self, call):
+        """A fatal signal; one that came while exit_group was held, before it did anything, kept it from being called."""
+        if call.tid in self.threads:
+            self.threads[call.tid].left = None
+        self._died(call)
 
     def _died(self, call):
         if call.tid in self.threads:
@@ -749,15 +760,18 @@ def import_strace(log_path, perf_path=None, watch=iter):
     return import_recording(log_path, perf_path, watch)[:2]
 
 
-def import_recording(log_path, perf_path=None, watch=iter):
-    """As import_strace, and third the `Ending` of each process in the order of its exit event; same errors and cost."""
+def import_recording(log_path, perf_path=None, watch=iter, here=False):
+    """As import_strace, and third the `Ending` of each process in the order of its exit event; same errors and cost.
+
+    `here` says that the recorded files are this machine's, so that those which exec mapped can be asked for their segments.
+    """
     log = _Log(log_path, watch)
     recording = perf.read(perf_path, watch) if perf_path is not None else None
     if recording and (recording.span[0] > log.span[1] or recording.span[1] < log.span[0]):
         log.counts["recording(s) by perf, whose times are not those of strace (perf record -k CLOCK_REALTIME)"] += 1
         recording = None
     log.name_main(recording)
-    importer = _Importer(log, recording)
+    importer = _Importer(log, recording, here)
     importer.run()
     header = events.Header(version=1, source=_source(recording), missing=_missing(importer.counts, recording),
                            arch=recording and recording.arch, kernel=recording and recording.kernel)

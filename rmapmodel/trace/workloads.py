@@ -1,4 +1,4 @@
-"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and five of our own.
+"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and six of our own.
 
 Each is a function that yields events, in the order in which the real program does things, and ends with one `reclaim`
 while every process is still there: the programs sleep, and memory pressure comes from elsewhere.
@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 from ..errors import InputError
-from ..events import Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
+from ..events import Brk, Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 
 PAGE = 4096
 PIDS = 4_194_304  # PID_MAX_LIMIT of a 64-bit kernel
@@ -467,6 +467,47 @@ def split_flood(*, pieces: Annotated[int, Span("vmas that the area is split into
     yield from (Mprotect(PARENT, X86_64.base + page * PAGE, PAGE, "r--") for page in range(1, pieces, 2))
     yield from (Fork(PARENT, pid) for pid in range(PARENT + 1, PARENT + 1 + children))
     yield Reclaim()
+
+
+@workload("our own, after the four kinds of page that 2.9 of the project's record of the thread tells apart; Andrea Arcangeli, "
+          "13 March 2004, https://lore.kernel.org/lkml/20040313173348.GI30940@dualathlon.random/", None, X86_64)
+def page_origins(*, children: Children = 31,
+                 pages: Annotated[int, Span("pages of each origin in a process", 1, 100_000)] = 1,
+                 keeper: Annotated[int, Span("the child that keeps the first part, 1 is the eldest", 1, PIDS - 1)] = 1,
+                 ) -> Iterator[Event]:
+    """Pages of every origin in one family: shared since before fork, copied in a child, of a new area, of a grown heap.
+
+    The parent writes a heap of three parts; each child copies the second, maps and writes an area, and grows its heap by
+    a fourth part. All children but the `keeper` copy the first part too. PAGE_ORIGINS says where what lies. All are
+    forked before the first of them writes. Raises InputError if there is no such child. Cost: six events a child.
+
+        parent    [0 1 2]             0: left to two    2: shared by all    1 in the parent: left to it
+        child     [0 1'2 3]   [8]     1': copied        3: of the grown heap               8: of a new area
+
+    >>> kinds = [type(event).__name__ for event in page_origins(children=1)]
+    >>> " ".join(kinds)
+    'Spawn Brk Brk Write Fork Write Mmap Write Brk Write Reclaim'
+    """
+    if keeper > max(1, children):
+        raise InputError(f"there are {children} children", field="keeper")
+    part = pages * PAGE
+    heap, area = X86_64.base, X86_64.base + 8 * part
+    pids = range(PARENT + 1, PARENT + 1 + children)
+    yield from (Spawn(PARENT), Brk(PARENT, heap), Brk(PARENT, heap + 3 * part), Write(PARENT, heap, 3 * part))
+    yield from (Fork(PARENT, pid) for pid in pids)
+    for pid in pids:
+        yield Write(pid, heap + part, part)
+        yield Mmap(pid, area, part, "rw-", ["private", "anonymous"])
+        yield from (Write(pid, area, part), Brk(pid, heap + 4 * part), Write(pid, heap + 3 * part, part))
+        if pid != PARENT + keeper:
+            yield Write(pid, heap, part)
+    yield Reclaim()
+
+
+PAGE_ORIGINS = {
+    "shared by all": (PARENT, 2), "left to two": (PARENT, 0), "left to the parent": (PARENT, 1),
+    "copied in a child": (PARENT + 1, 1), "new area of a child": (PARENT + 1, 8), "grown heap of a child": (PARENT + 1, 3)}
+"""Where page_origins has the pages of each origin: (pid, part); `children` from pid on have theirs at the same place."""
 
 
 def _written_area(pages):

@@ -76,3 +76,17 @@ def test_a_mark_is_inside_the_plot(ax):
     plots.mark(ax, 50, "truth")
     assert ax.get_xlim()[1] > 50
     assert [text.get_text() for text in ax.texts][-1] == "truth"
+
+
+def test_merged_curves_say_how_many_they_stand_for(ax):
+    told = plots.merged(ax, frame({"anonmm": 1, "anon_vma": 1, "pte_chain": 2}), "x", "y")
+    assert [line.get_label() for line in ax.get_lines()] == ["anonmm + 1", "pte_chain"]
+    assert told == "One line stands for anonmm and anon_vma."
+
+
+def test_a_matrix_writes_each_text_in_a_box_as_dark_as_told(ax):
+    texts = pd.DataFrame({"shared by all": ["N", "1"], "copied": ["1", "N"]}, index=["anonmm", "pte_chain"])
+    plots.matrix(ax, texts, pd.DataFrame([[0.1, 0.9], [0.1, 0.1]], texts.index, texts.columns))
+    assert [(text.get_text(), text.get_position(), text.get_color()) for text in ax.texts] == [
+        ("N", (0, 0), "black"), ("1", (1, 0), "white"), ("1", (0, 1), "black"), ("N", (1, 1), "black")]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["anonmm", "pte_chain"]

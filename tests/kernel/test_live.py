@@ -18,7 +18,9 @@ import pytest
 from rmapmodel import cli
 from rmapmodel.errors import InputError
 from rmapmodel.events import Exec, Fork, Madvise, Mmap, Mremap, Read, Spawn, Swapout, Write
+from rmapmodel.strategies.anon_vma_chain import AnonVmaChainStrategy
 from rmapmodel.vm.kernel import Kernel
+from tests.kernel.merge_scenarios import SCENARIOS, mapped
 from tests.traces import in_memory, run
 
 if (platform.system(), platform.machine()) != ("Linux", "x86_64") or os.geteuid():
@@ -27,6 +29,7 @@ if (platform.system(), platform.machine()) != ("Linux", "x86_64") or os.geteuid(
 from rmapmodel.kernel import observe as kernel  # noqa: E402
 from rmapmodel.study import verify as study  # noqa: E402
 
+RUNNING = Kernel.parse(platform.release())
 P, A = 4096, 0x10000000
 ANON = ["private", "anonymous"]
 SCHEMA = json.loads((files("rmapmodel") / "schemas" / "replay.schema.json").read_text())
@@ -40,19 +43,56 @@ def write(path, *events):
     return str(path)
 
 
+try:
+    study.require_sound(platform.release())
+    unsound = ""
+except InputError as problem:
+    unsound = str(problem)
+sound = pytest.mark.skipif(bool(unsound), reason=unsound)
+
+
+@sound
 def test_random_traces_agree():
     verdict = study.verify(study.random_traces(60, 5001))
     assert verdict.traces == 60 and not verdict.failed, str(verdict)
 
 
-def test_a_merge_rule_of_another_version_is_found(monkeypatch):
-    other = "6.12" if Kernel.parse(platform.release()).merge_procedure == "6.1" else "6.1"
+def another_procedure(monkeypatch):
+    other = "6.12" if RUNNING.merge_procedure == "6.1" else "6.1"
     monkeypatch.setattr(Kernel, "merge_procedure", property(lambda self: other))
+
+
+def another_condition(monkeypatch):
+    """Whether an untouched vma takes in a touched one: not from 3.0 to 6.15."""
+    made = AnonVmaChainStrategy.__init__
+
+    def wrong(strategy, *args, **kwargs):
+        made(strategy, *args, **kwargs)
+        strategy.merges_into_untouched = not RUNNING.since(6, 16)
+
+    monkeypatch.setattr(AnonVmaChainStrategy, "__init__", wrong)
+
+
+@sound
+@pytest.mark.parametrize("fault", [another_procedure, another_condition])
+def test_a_merge_rule_of_another_version_is_found_within_200_traces(fault, monkeypatch):
+    fault(monkeypatch)
     verdict = study.verify(study.random_traces(200, 1), most=1)
     (_, found, shown), = verdict.differences
     assert len(shown.rows) < len(found.rows) and study.compare(shown.rows).kind == found.kind
     monkeypatch.undo()
     assert study.compare(shown.rows).kind is None
+
+
+@pytest.mark.parametrize("name", [name for name, scenario in SCENARIOS.items() if scenario.may_run_on(RUNNING)])
+def test_the_kernels_own_merge_tests_hold(name):
+    """At each moment: what the test asserts, and agreement with the model in vmas, pages and objects."""
+    for after, shown in SCENARIOS[name].moments:
+        events = SCENARIOS[name].events[:after]
+        vmas = kernel.observe(events)["processes"][str(shown.pid)]["vmas"]
+        assert mapped(vmas) == [vma[:3] for vma in shown.vmas(RUNNING)], shown.text
+        found = study.compare(list(enumerate(events, 1)))
+        assert (found.kind, found.refused) == (None, []), found.lines
 
 
 def test_an_observation_is_the_result_of_a_replay(tmp_path, capsys, countable):

@@ -9,6 +9,7 @@ import pytest
 
 from rmapmodel.errors import InputError
 from rmapmodel.events import AnyEvent
+from rmapmodel.vm.kernel import Kernel
 from tests.traces import run
 
 OBSERVED = Path(__file__).parents[2] / "data" / "observations" / "random-6.18.44.jsonl.gz"
@@ -47,3 +48,9 @@ def test_the_merge_rules_of_another_kernel_are_told_apart(observations, wrong):
             continue
         differing += result["objects"] != row["objects"]
     assert differing, f"no observation tells {wrong} from the kernel observed"
+
+
+def test_another_merge_procedure_is_told_apart(observations, monkeypatch):
+    """Not each rule of another version shows at once: the procedure of 6.1 differs where two areas could take in a third."""
+    monkeypatch.setattr(Kernel, "merge_procedure", property(lambda kernel: "6.1"))
+    assert any(model(row, row["kernel"])["objects"] != row["objects"] for row in observations)

@@ -45,6 +45,16 @@ def test_agreement_is_a_verdict_without_differences(kernel):
     assert "3 traces on Linux 6.18.44: no difference in vmas, pages and objects" in str(verdict)
 
 
+@pytest.mark.parametrize("release, other", [("6.12", "6.11"), ("6.16", "6.15"), ("6.18.8", "6.18.7")])
+def test_a_merge_rule_of_another_version_is_found_within_200_traces(kernel, release, other):
+    """Each pair differs in one merge rule: the order of neighbours, what untouched vmas take in, the fork limit."""
+    kernel(lambda told, events: None, release)
+    verdict = study.verify(study.random_traces(200, 1), other, most=1)
+    (_, found, shown), = verdict.differences
+    assert len(shown.rows) < len(found.rows)
+    assert study.compare(shown.rows, other).kind == found.kind and study.compare(shown.rows, release).kind is None
+
+
 def two_writers(told, events):
     """Counts one chain too many as soon as a forked process has written."""
     children = {event.child for event in events if isinstance(event, Fork)}
@@ -185,3 +195,13 @@ def test_events_are_counted_by_what_they_do():
         "spawn": 1, "mmap, private anonymous": 1, "mremap, move of a part": 1, "mremap, move back": 1,
         "mremap, of private anonymous memory to another address": 2, "fork by the first": 1, "fork by a child": 1,
         "clone_vm": 1, "exit, parent and child alive": 1, "exit, neither alive": 2}
+
+
+@pytest.mark.parametrize("release, refused", [("6.15.9", False), ("6.16.0-rc1", True), ("6.18.7-arch1", True), ("6.18.8", False),
+                                              ("6.19", False), ("7.0", False)])
+def test_random_traces_are_not_made_for_kernels_that_they_could_damage(release, refused):
+    if refused:
+        with pytest.raises(InputError, match="freed anon_vma"):
+            study.require_sound(release)
+    else:
+        study.require_sound(release)

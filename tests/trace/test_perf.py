@@ -1,4 +1,5 @@
 import re
+import struct
 from collections import Counter
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from rmapmodel import events as ev
 from rmapmodel.errors import InputError
 from rmapmodel.trace import perf
-from rmapmodel.trace.strace import import_strace
+from rmapmodel.trace.strace import import_recording, import_strace
 from tests.trace.test_strace import ANON, LOGS, START, THREAD, at, imported, log
 
 EXEC = """
@@ -67,6 +68,25 @@ def test_the_first_mapping_of_an_image_is_cut_to_its_segment(tmp_path, first, se
     (tmp_path / "log").write_text(log(f"{START}\n10 brk(NULL) = 0x9000"))
     maps = [event for event in import_strace(tmp_path / "log", path)[1] if type(event) is ev.Mmap]
     assert (maps[0].addr, maps[0].addr + maps[0].len) == (0x10000, end)
+
+
+@pytest.mark.parametrize("offset, here, end", [
+    (0x2000, True, 0x12000), (0x2000, False, 0x13000), (0x3000, True, 0x13000)])
+def test_the_file_says_where_its_first_segment_ends(tmp_path, offset, here, end):
+    """As chromium's: the second segment begins on a page of its own in the file, and a page later in memory."""
+    program = tmp_path / "x"
+    headers = [(1, 4, 0, 0, 0, 0x1864, 0x1864, 0x1000), (1, 5, offset, 0x3000, 0x3000, 0x1000, 0x1000, 0x1000)]
+    program.write_bytes(struct.pack("<4s5B7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 3, 62, 1, 0x3000, 64, 0, 0, 64, 56, 2,
+                                    0, 0, 0) + b"".join(struct.pack("<IIQQQQQQ", *header) for header in headers))
+    (tmp_path / "perf").write_text(script(f"""
+    x  10/10 @0.10: PERF_RECORD_COMM exec: x:10/10
+    x  10/10 @0.21: PERF_RECORD_MMAP2 10/10: [0x10000(0x6000) @ 0 fe:00 7 0]: r--p {program}
+    x  10/10 @0.22: PERF_RECORD_MMAP2 10/10: [0x13000(0x1000) @ 0x2000 fe:00 7 0]: r-xp {program}
+    """))
+    (tmp_path / "log").write_text(log(f"{START}\n10 brk(NULL) = 0x9000"))
+    _, found, _ = import_recording(tmp_path / "log", tmp_path / "perf", here=here)
+    first = next(event for event in found if type(event) is ev.Mmap)
+    assert (first.addr, first.addr + first.len) == (0x10000, end)
 
 
 def test_names_of_files_come_from_perf_one_for_an_inode(tmp_path):

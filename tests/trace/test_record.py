@@ -230,6 +230,18 @@ def test_the_log_says_how_each_process_ended(tmp_path):
     assert events[4:] == [ev.Exit(11), ev.Exit(10)]
 
 
+def test_a_signal_that_kills_while_exit_group_is_held_kept_it_from_being_called(tmp_path):
+    (tmp_path / "log").write_text("""\
+10 1.000001 clone(child_stack=NULL, flags=CLONE_VM|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD) = 11
+11 1.000002 exit_group(0 <unfinished ...>
+10 1.000003 --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=1, si_uid=0} ---
+11 1.000004 <... exit_group resumed>) = ?
+11 1.000005 +++ killed by SIGTERM +++
+10 1.000006 +++ killed by SIGTERM +++
+""")
+    assert import_recording(tmp_path / "log")[2] == [Ending(10, None, 1_000_006_000, 1, 1)]
+
+
 def test_pseudonyms_are_stable_and_keep_the_kind():
     names = ["/srv/ann/a.out", "/usr/lib/libc.so.6", "/srv/ann/a.out", "/memfd:ann#1", "/SYSV17", "/dev/shm/ann", None,
              "/usr/lib/libc.so.6#2", "fd:3#1"]

@@ -278,7 +278,7 @@ def a_touched_area_that_becomes_like_an_untouched_one(kernel):
 @era("anon_vma_chain.merges_into_untouched", (6, 16), old=[(-2, 2), (0, 2)], new=[(-2, 4)])
 @era("anon_vma_chain.checks_copied", (6, 18, 8), old=[(-2, 4)], new=[(-2, 2), (0, 2)])
 def what_a_child_inherited_moved_home_beside_untouched_memory(kernel):
-    """9: from 6.16 to 6.18.7 nobody looked at the chain of the area that mremap copies (61f67c230a5e)."""
+    """9: from 6.16 to 6.18.7 nobody looked at the chain of the area that mremap copies (3b617fd3d317)."""
     events = [S, anon(), write(0, 2), remap(0, 2, 100), Fork(1, 2), anon(-2, pid=2), remap(100, 2, 0, pid=2)]
     return vmas(events, kernel, pid=2)
 
@@ -394,7 +394,7 @@ def test_a_childs_inherited_area_that_becomes_like_an_untouched_one_stays_apart(
 
 
 def test_6_18_8_is_the_first_with_the_check_of_copies_and_6_19_has_it():
-    """9: 879bca0a2c4f in 6.16, mended by 61f67c230a5e."""
+    """9: 879bca0a2c4f in 6.16, mended by 3b617fd3d317."""
     seen = [len(what_a_child_inherited_moved_home_beside_untouched_memory(kernel))
             for kernel in ("6.15", "6.16", "6.18.7", "6.18.8", "6.19", "7.0")]
     assert seen == [2, 1, 1, 2, 2, 2]
