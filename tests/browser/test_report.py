@@ -72,6 +72,8 @@ def test_two_clicks_lead_to_what_a_person_claimed_and_whether_it_held(report, ma
         for at, (name, claim) in enumerate(made):
             told = rows.nth(at).inner_text()
             assert claim["claim"] in told and ("✓ holds" if claim["holds"] else "✗ does not hold") in told
+            link = rows.nth(at).get_by_role("link").last.get_attribute("href")
+            assert link == f"notebooks/{name}.html#claim-{claim['id']}"
         rows.last.get_by_role("link").last.click()
-        assert page.url.endswith(f"{name}.html#claim-{claim['id']}")
+        assert page.url.endswith(link)
         assert claim["claim"] in page.locator("tr:target").inner_text()
