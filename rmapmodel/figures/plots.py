@@ -194,14 +194,15 @@ def matrix(ax, texts, shades):
     ax.spines[:].set_visible(False)
 
 
-def bar_panels(table, **panels):
+def bar_panels(table, text=None, **panels):
     """A figure with a panel of bars() for each column of a table of strategies, side by side; returns it.
 
-    A panel is column=(heading, label of the x axis, reference or None), a reference being (name, value).
+    A panel is column=(heading, label of the x axis, reference or None), a reference being (name, value); `text` writes
+    the numbers.
     """
     fig, axes = subplots(height=0.6 + 0.27 * len(table), ncols=len(panels), sharey=True)
     for ax, (column, (heading, label, against)) in zip(np.atleast_1d(axes), panels.items()):
-        bars(ax, table[column])
+        bars(ax, table[column], text)
         if against:
             mark(ax, against[1], against[0])
         title(ax, heading + "\n")

@@ -29,11 +29,22 @@ class Entry:
     key: str
     failed: list
 
+    @property
+    def csv(self):
+        return self.figure.files["csv"].decode()
+
 
 def shown(notebook):
-    """Yield the id of each figure that a notebook's cells show, None where it is not a literal; nothing is run."""
+    """Yield the id of each figure that a notebook's cells show, None where it is not a literal; nothing is run.
+
+    A cell that is no Python, as with IPython's own commands, is passed over.
+    """
     for cell in notebook["cells"]:
-        for node in ast.walk(ast.parse(source(cell))) if cell["cell_type"] == "code" else ():
+        try:
+            tree = ast.parse(source(cell) if cell["cell_type"] == "code" else "")
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "show":
                 yield next((item.value.value for item in node.keywords
                             if item.arg == "id" and isinstance(item.value, ast.Constant)), None)
@@ -59,7 +70,8 @@ def look_up(ids, report="reports", full=False):
     given, shared = values(paths, {}), inputs.common()
     found = {}
     for path in paths:
-        found |= _kept(path, given[path.stem] if full else None, shared, Path(report))
+        if told := current(path, report, shared, given[path.stem] if full else None):
+            found |= _kept(path, told, Path(report))
     missing = sorted({where[id] for id in ids if id not in found})
     if missing:
         print(f"rmapmodel: note: {report} has no current {' '.join(id for id in ids if id not in found)}: "
@@ -71,19 +83,29 @@ def look_up(ids, report="reports", full=False):
     return {id: found[id] for id in ids}
 
 
-def _kept(path, parameters, shared, report):
-    """The entries by id that a report holds of a notebook; none where they are not what the notebook would give now."""
+def current(path, report, shared, parameters=None):
+    """Return what a report's manifest says of a notebook, None unless that is what the notebook would give now.
+
+    Asks for the parameters the report was made with or, where given, for these; `shared` is inputs.common().
+    """
     try:
-        manifest = json.loads((report / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((Path(report) / "manifest.json").read_text(encoding="utf-8"))
         told = manifest["notebooks"][path.stem]
-        if manifest["schema"] != SCHEMA or manifest["versions"] != inputs.versions() or told["error"] \
-                or parameters not in (None, told["parameters"]) \
-                or told["key"] != inputs.of(path, told["parameters"], shared)["key"]:
-            return {}
-        return {id: Entry(_figure(id, manifest["figures"][id], report), path, told["parameters"], told["key"],
-                          _failed(told["claims"])) for id in told["figures"]}
+        same = manifest["schema"] == SCHEMA and manifest["versions"] == inputs.versions() and not told["error"] \
+            and parameters in (None, told["parameters"]) \
+            and told["key"] == inputs.of(path, told["parameters"], shared)["key"]
+        return {**told, "figures": {id: manifest["figures"][id] for id in told["figures"]}} if same else None
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # no report, one of another version, or one whose files were changed
+        return None  # no report, or one of another version
+
+
+def _kept(path, told, report):
+    """The entries by id of what `current` told; none where one of their files was changed."""
+    try:
+        return {id: Entry(_figure(id, figure, report), path, told["parameters"], told["key"], _failed(told["claims"]))
+                for id, figure in told["figures"].items()}
+    except (OSError, ValueError):
+        return {}
 
 
 def _figure(id, told, report):

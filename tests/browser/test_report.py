@@ -8,7 +8,7 @@ from rmapmodel.report import run
 from rmapmodel.report.collect import people
 from rmapmodel.report.parameters import find
 from tests.browser.chromium import needed, offline, whole
-from tests.once import once
+from tests.report.small import once
 
 pytestmark = needed
 
@@ -17,13 +17,11 @@ NOTEBOOKS = [path.stem for path in find()]
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
-    """A report over all notebooks at test scale."""
-
-    def make(folder):
-        # a notebook over the others has all of them here, not the few of its own test scale
-        assert run(out=folder / "report", scale="test", parameters={"NOTEBOOKS": ""}) == 0
-
-    return once(tmp_path_factory, "report-of-all", make) / "report"
+    """A report over all notebooks at test scale; the one over the others has all of them, not the few of its own scale."""
+    status, folder = once(tmp_path_factory, "report-of-all", lambda folder: run(
+        out=folder, scale="test", parameters={"NOTEBOOKS": ""}))
+    assert status == 0
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,8 @@ def named(paths):
 
 def mend(path, found):
     """What a failed rule says: what was found, and the commands with which it is mended."""
-    return "\n".join([*found, f"edit it with: make lab; then run: python -m rmapmodel.report.strip {path.relative_to(ROOT)}"])
+    here = path.relative_to(ROOT)
+    return "\n".join([*found, f"edit it with: make lab; then run: python -m rmapmodel.report.strip {here}"])
 
 
 @named(NOTEBOOKS)

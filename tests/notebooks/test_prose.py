@@ -14,7 +14,7 @@ from tests.notebooks.test_hygiene import NOTEBOOKS, ROOT, calls, mend, named, on
 MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 UNIT = (r"\s*(?:%|percent\b|times\b|[kMGT]?i?B\b|bytes?\b|[nmµu]?s\b|(?:micro|milli)?seconds?\b|minutes?\b|hours?\b|days?\b|"
         r"(?:pages?|frames?|ptes?|vmas?|mms?|areas?|mappings?|visits?|probes?|process(?:es)?|children|objects?|slots?|records?|"
-        r"walks?|lookups?|locks?|lines?|events?|calls?|moves?|a|an|each)\b)")
+        r"walks?|lookups?|locks?|lines?|events?|calls?|moves?)\b)")
 MAY_BE_TYPED = re.compile("|".join(f"(?:{pattern})" for pattern in (
     r"```.*?```", r"`[^`]*`", r"(?:\A|\n\n)(?: {4}.*(?:\n|\Z))+",  # code
     r"\[[^\]]*\]\([^)]*\)", r"https?://\S+",  # links
@@ -23,9 +23,9 @@ MAY_BE_TYPED = re.compile("|".join(f"(?:{pattern})" for pattern in (
     rf"(?:\d{{1,2}}(?:(?:, | and | to )\d{{1,2}})* )?{MONTH}(?: \d{{4}})?", r"\b\d\d?:\d\d\b", r"\b\d{4}-\d\d(?:-\d\d)?\b",
     rf"\b(?:19[89]|20[0-4])\d\b(?!{UNIT})",
     r"\b[2-7]\.\d{1,2}\.\d+(?:-\w+)*",  # kernels: 2.6.7-rc1, and 6.1 where no unit follows
-    rf"\b[2-7]\.\d{{1,2}}(?:-\w+)*(?!\.?\d)(?!{UNIT})",
-    r"\b4 KiB\b", r"\b[14] GiB\b", r"\b2\^\d+", r"\b(?:32|64)[- ]bits?\b(?: and on 64)?",  # what machines define,
-    r"\b[Pp]rocess(?:es)? \d+(?:(?:, | and )\d+)*(?= [a-z'])|\bpid \d+", r"\b0(?: is| means|:)",  # the text itself,
+    rf"\b[2-7]\.\d{{1,2}}(?:-\w+)*(?!\.?\d)(?!{UNIT}| an? | each )",
+    r"\b4 KiB\b", r"\b[14] GiB\b", r"\b2\^\d+", r"\b\d:\d\b", r"\b(?:32|64)[- ]bits?\b(?: and on 64)?",  # what machines define,
+    r"\b[Pp]rocess(?:es)? \d+(?:(?:, | and )\d+)*(?= [a-z'])|\bpid \d+", rf"\b[012]\b(?![.,:]?\d)(?!{UNIT})",  # the text itself,
     r"\b[0-9a-f]{12,40}\b",  # commits,
     r"[\w.,%]*\d(?:[^.;()]|\.\d){0,60}\((?:[FM]\d+(?:(?:, | and |-)[FM]?\d+)*[;,)]|\[[^]]*\]\(http)",  # and what others
     r"(?<![\w.])[A-Za-z_]\w*(?:[-./]\w+)*",  # a name with digits in it: test-mmap2, x86_64
@@ -42,7 +42,7 @@ def prose(notebook):
                 texts = [node for text in call.args for node in ast.walk(text)
                          if isinstance(node, ast.Constant) and isinstance(node.value, str)]
                 texts.sort(key=lambda node: (node.lineno, node.col_offset))
-                yield cell["id"], re.sub(r"\{[^}]*\}", "", "".join(node.value for node in texts))
+                yield cell["id"], re.sub(r"\{[^}]*\}", "x", "".join(node.value for node in texts))
 
 
 def typed_numbers(notebook):
@@ -86,14 +86,14 @@ def test_no_citation_dangles(path, known):
     "Linux 2.4, 2.6.7-rc1, from 6.17 on, 2.6.34 to today", "notebooks 01, 05 and 15", "see [42](15-your-trace.ipynb)",
     "`42`", "It is:\n\n    rmapmodel -p PAGES=42\n\nso", "pages of 4 KiB, 2^42 bytes, 32 bits", "test-mmap2 on x86_64",
     "it took 86.91 s (F162), others 3.5 and 4.5 s (F1, F2)", 'found "about 1-3%" of them ([mail](https://example.org/3))',
-    "Process 3 moves what processes 1 and 2 share", "in 965f55dea0e3",
+    "Process 3 moves what processes 1 and 2 share", "in 965f55dea0e3", "n + 1 of them, or 0", "with the list of 2004 each is",
 ])
 def test_numbers_that_may_be_typed(text):
     assert not list(typed_numbers({"cells": [{"cell_type": "markdown", "id": "a", "source": text}]}))
 
 
 @pytest.mark.parametrize("text", ["42 bytes.", "1.5 times as much", "32 children", "3.5 visits", "57,600 of them",
-                                  "50% are shared", "1998 pages", "86.91 s. (F162)"])
+                                  "0 mappings", "2 GB", "3.5 a mapping", "50% are shared", "1998 pages", "86.91 s. (F162)"])
 @pytest.mark.parametrize("before", ["It is ", "## ", "- some\n    "])
 def test_a_typed_number_is_found(before, text):
     (found,) = typed_numbers({"cells": [{"cell_type": "markdown", "id": "a", "source": before + text}]})

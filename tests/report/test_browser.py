@@ -1,4 +1,4 @@
-"""A report in a real browser without a network."""
+"""A report and a site in a real browser without a network."""
 
 import pytest
 
@@ -16,6 +16,11 @@ def page():
 @pytest.mark.parametrize("name", ["index.html", "notebooks/01-figure.html"])
 def test_a_page_is_whole_without_a_network(report, page, name):
     assert whole(page, report / name) == 1
+
+
+def test_a_page_of_the_site_is_whole_without_a_network(site, page):
+    assert whole(page, site[2] / "notebooks/01-figure.html")
+    assert page.locator("figure#fig-cost img").is_visible()
 
 
 def test_one_gets_from_a_figure_to_its_notebook_and_back(report, page):

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from rmapmodel.errors import InputError
-from rmapmodel.report.cite import FORMS, WIDTH, cite, table
+from rmapmodel.report.cite import FORMS, cite
 from rmapmodel.report.collect import Figure
+from rmapmodel.report.excerpt import CELL, WIDTH, excerpt, lines, parted
 from rmapmodel.report.parameters import values
-from rmapmodel.report.registry import Entry, figures
+from rmapmodel.report.registry import Entry, figures, shown
 from rmapmodel.report.run import run
 from tests.report.small import NOTEBOOKS, paths
 
@@ -25,6 +26,11 @@ def checkout(tmp_path, monkeypatch, report):
     shutil.copytree(report, tmp_path / "reports")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_a_cell_that_is_no_python_shows_nothing():
+    cells = [{"cell_type": "code", "source": text} for text in ("%time show(fig, id='fig-a')", "show(fig, id='fig-b')")]
+    assert list(shown({"cells": cells})) == ["fig-b"]
 
 
 def edit(path, old, new):
@@ -104,12 +110,14 @@ LONG = "strategy,event,kib\n" + "".join(f"{name},{event},{event * weight + (even
                                         (("anon_vma", 0.125), ("pte_chain", 1.0625)) for event in range(1000))
 HARD = {
     "nothing": "a,b\n",
+    "after a line": "a *b,a [b\n[1,2\n*1,2\n",
     "one column": "strategy\nanonmm\n",
     "wide numbers": ",".join(f"a_long_name_{n}" for n in range(30)) + "\n" + ",".join(["123456789.25"] * 30) + "\n",
     "wide texts": "who,what\n" + "the_longest_of_words_one_can_think_of_" * 5 + "," + "many words " * 30 + "\n",
     "long": LONG,
     "many texts": "name,visits\n" + "".join(f"p{n},{n % 7}\n" for n in range(200)),
     "signs": 'a&b,"50 % | 2^n, $x_1$"\n"{\\~}#","<script> “é” ≤ 10 µs × 2, 愛"\n',
+    "control": 'who,"why\x1b[2J"\n"a\nb\tc",\x07\n',
     "missing": "n,kib\n1,\n2,0.333333333\n,1e-9\n",
 }
 
@@ -124,8 +132,20 @@ def test_a_mail_is_plain_and_narrow(name):
         assert part in " ".join(text.split())
 
 
+@pytest.mark.parametrize("width", range(1, CELL + 1))
+def test_tables_are_narrow_whatever_the_width_of_their_columns(width):
+    for cell in ("x" * width, "7" * width):
+        data = ",".join(["a"] * 80) + "\n" + ",".join([cell] * 80) + "\n"
+        widths = [max(map(len, lines(part))) for part in parted(*excerpt(data)[:2])]
+        assert max(widths) <= WIDTH and min(widths[:-1]) + 2 + width > WIDTH
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_would_move_a_cursor_is_gone(form):
+    assert not re.search(r"[^\n -~]", FORMS[form](entry(HARD["control"], caption="red \x1b[31m\ntext")))
+
+
 def test_every_number_of_a_wide_table_is_in_the_mail():
-    wide = "name,of\n" + "x" * 20 + ",1\n"
     wide = ",".join(f"n{n}" for n in range(40)) + "\n" + "".join(
         ",".join(str(100 * row + n) for n in range(40)) + "\n" for row in range(3))
     found = re.findall(r"\b\d+\b", "\n".join(FORMS["lkml"](entry(wide)).split("\n\n")[1:-1]))
@@ -133,7 +153,7 @@ def test_every_number_of_a_wide_table_is_in_the_mail():
 
 
 def test_a_table_of_many_rows_has_a_column_for_each_design_and_says_what_it_leaves_out():
-    headings, rows, note = table(entry(LONG))
+    headings, rows, note = excerpt(LONG)
     assert headings == ["event", "anon_vma", "pte_chain"]
     kept = [int(row[0]) for row in rows]
     assert kept[0] == 0 and kept[-1] == 999 and 777 in kept and 20 <= len(kept) <= 24
@@ -142,9 +162,9 @@ def test_a_table_of_many_rows_has_a_column_for_each_design_and_says_what_it_leav
 
 
 def test_a_short_table_is_whole_and_long_decimals_are_said_to_be_rounded():
-    assert table(entry("kernel,kib\n6.18,1\n7.0,2\n")) == (["kernel", "kib"], [["6.18", "1"], ["7.0", "2"]], "")
-    assert table(entry("kib\n0.333333333\n12.5\n")) == (["kib"], [["0.333"], ["12.500"]], "Long decimals are rounded.")
-    assert table(entry(",kib\n17,1\n4,2\n"))[:2] == (["kib"], [["1"], ["2"]])
+    assert excerpt("kernel,kib\n6.18,1\n7.0,2\n") == (["kernel", "kib"], [["6.18", "1"], ["7.0", "2"]], "")
+    assert excerpt("kib\n0.333333333\n12.5\n") == (["kib"], [["0.333"], ["12.500"]], "Long decimals are rounded.")
+    assert excerpt(",kib\n17,1\n4,2\n")[:2] == (["kib"], [["1"], ["2"]])
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -158,10 +178,11 @@ def test_latex_has_no_sign_that_means_something_to_it(name):
     for line in lines[1:]:
         line = re.sub(r"\\[a-zA-Z]+|\\[^\\a-zA-Z]", "", line.replace(r"\\", " "))
         assert line.count("{") == line.count("}") and not re.search(r"[%$#_^~\\]", line)
-        if form := re.fullmatch(r"\{tabular\}\{([lr]+)\}", line):
-            columns = len(form[1])
-        elif columns and "&" in line:
+        if form := re.fullmatch(r"\{tabular\}\{((?:[lr]|p\{4cm\})+)\}", line):
+            columns = len(form[1].replace("{4cm}", ""))
+        elif "&" in line:
             assert line.count("&") == columns - 1
+    assert not re.search(r"\\\\\s*[\[*]", text)
 
 
 @pytest.mark.parametrize("name", HARD)
