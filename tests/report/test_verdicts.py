@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from rmapmodel.errors import InputError
-from rmapmodel.report import run
+from rmapmodel.report import inputs, run
+from rmapmodel.report.cite import cite
+from rmapmodel.report.registry import current
 from rmapmodel.report.verdicts import read_claims
 from tests.notebooks.executed import notebook
 from tests.report.small import NOTEBOOKS, paths
@@ -54,6 +56,42 @@ def test_alone_it_runs_the_others(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notebooks", "out"]
     (claim,), _ = read_claims(names=["03"])
     assert claim["measured"] == 4
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with two notebooks, as the folder one is in."""
+    (tmp_path / "notebooks").mkdir()
+    for name in ("01-figure", "07-over-the-others"):
+        shutil.copy(NOTEBOOKS / f"{name}.ipynb", tmp_path / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_report_of_it_is_current_as_long_as_what_it_read(checkout):
+    path, shared = checkout / "notebooks" / "07-over-the-others.ipynb", inputs.common()
+    full = {"EXECUTED": ""}
+    assert run(out="reports") == 0
+    assert current(path, "reports", shared) and current(path, "reports", shared, full)
+    assert run(parameters={"PAGES": "5"}, out="other") == 0
+    assert current(path, "other", shared) and not current(path, "other", shared, full)
+    assert run(["07"], out="alone") == 0
+    assert not current(path, "alone", shared)  # at test scale, of whatever notebooks there were
+    other = path.with_name("01-figure.ipynb")
+    other.write_text(other.read_text().replace("The cost grows", "The cost, one sees, grows"))
+    assert not current(path, "reports", shared)
+
+
+def test_to_cite_it_all_is_run(checkout, capsys):
+    path = checkout / "notebooks" / "07-over-the-others.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["cells"][-1]["source"] = [
+        "import pandas as pd\nfrom rmapmodel.figures import style\nfrom rmapmodel.figures.publish import show\n"
+        'show(style.subplots()[0], id="fig-over", caption="Claims.", data=pd.DataFrame(claims)[["id", "holds"]])']
+    path.write_text(json.dumps(notebook))
+    text, failed = cite("fig-over", "lkml")
+    assert capsys.readouterr().err.endswith("running 01-figure 07-over-the-others\n")
+    assert "grows" in text and "Find it: rmapmodel report; then" in text and failed == []
 
 
 def test_notebooks_over_the_others_are_no_others(tmp_path):
