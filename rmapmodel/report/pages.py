@@ -45,6 +45,15 @@ def slug(text):
     return re.sub(r"\W+", "-", text.lower()).strip("-")
 
 
+def heading_id(text):
+    """Return the anchor of a heading, as Jupyter makes it.
+
+    >>> heading_id("Guess before you look")
+    'Guess-before-you-look'
+    """
+    return text.strip().replace(" ", "-")
+
+
 def title(notebook, name):
     """Return the first heading of a notebook, without its marks, or its name."""
     for cell in notebook["cells"]:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from urllib.parse import quote
 
 from rmapmodel.errors import InputError
 from rmapmodel.report import collect
@@ -65,7 +64,7 @@ def as_markdown(claims):
         told = [person, claim["claim"], plain(claim["measured"]), claim.get("where_it_stops", "")]
         who, what, measured, limit = (re.sub(r"([\\|<*_`])", r"\\\1", text) for text in told)
         verdict = "holds" if claim["holds"] else "**does not hold**"
-        link = f"[{claim['notebook'].partition('-')[0]}]({claim['notebook']}.ipynb#claim-{quote(claim['id'])})"
+        link = f"[{claim['notebook'].partition('-')[0]}]({claim['notebook']}.ipynb#Verdict)"
         rows.append(f"| {who} | {what} | {measured} | {verdict} | {limit} | {link} |")
     return "\n".join(rows)
 

@@ -54,7 +54,7 @@ def test_the_table_is_by_person_and_leads_to_the_notebook(tmp_path):
     assert [line.split(" | ")[0] for line in lines] == [
         "| Andrea Arcangeli", "| Andrea Arcangeli", "| Hugh Dickins", "| Rik van Riel", "| Rik van Riel", "| this model"]
     assert lines[1] == (r"| Andrea Arcangeli | It is not so | 2 | **does not hold** | at \| 1 | "
-                        "[05](05-shared-address-space.ipynb#claim-b) |")
+                        "[05](05-shared-address-space.ipynb#Verdict) |")
     assert lines[2].startswith(r"| Hugh Dickins | It is a\_b so | three | holds | nowhere | [05]")
 
 
