@@ -14,7 +14,7 @@ from tests.report.small import once, paths
 def reports(tmp_path_factory):
     """Two reports over the same notebooks, run both at once and one after the other, after their exit statuses."""
     statuses, folder = once(tmp_path_factory, "reports", lambda folder: [
-        run(paths("01", "02", "03"), out=folder / name, jobs=jobs) for name, jobs in (("one", 2), ("two", 1))])
+        run(paths("01", "02", "03", "07"), out=folder / name, jobs=jobs) for name, jobs in (("one", 2), ("two", 1))])
     return statuses, folder / "one", folder / "two"
 
 
