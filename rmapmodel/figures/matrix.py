@@ -1,40 +1,52 @@
-"""A matrix: a number for each design and each of several situations, darker where it is of another class."""
+"""A matrix: a text for each of several situations and designs (or whatever the columns are), on a shade of grey."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from .style import context, look
 
-SHADES = ("#ffffff", "#d9d9d9", "#9a9a9a", "#404040")
-"""Grey by class, so that it reads without colour: nothing, and then darker."""
+SHADES = (0.0, 0.15, 0.4, 0.75)
+"""How dark a class is drawn, from 0 to 1: nothing, and then darker."""
+
+
+def boxes(ax, texts, shades):
+    """Draws a table of texts as a grid of boxes, each as dark as the number from 0 to 1 at its place in `shades`.
+
+    Rows and columns are those of the DataFrame `texts`; columns are named above the boxes.
+    """
+    rows, columns = texts.shape
+    with context():
+        for (row, column), text in np.ndenumerate(texts.to_numpy()):
+            dark = shades.iat[row, column]
+            ax.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=str(1 - dark), edgecolor="white",
+                                       linewidth=1.2))
+            ax.text(column, row, text, ha="center", va="center", fontsize=6.5, color="white" if dark > 0.5 else "black")
+        ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
+        ax.set_xticks(range(columns), [str(name).replace(" ", "\n", 1) for name in texts.columns], fontsize=7)
+        ax.set_yticks(range(rows), list(texts.index), fontsize=7)
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
 
 
 def matrix(ax, values, classes, text="{:,}".format, nothing="·"):
-    """Draws a table as cells: rows down, designs across in their colours, each cell's number on the shade of its class.
+    """Draws a table of numbers in boxes: designs across in their colours, each number on the shade of its class.
 
     `values` is a DataFrame with a column for each design; `classes`, of the same shape, holds 0 (nothing: a dot) to 3.
     """
-    with context():
-        for (row, column), shade in np.ndenumerate(classes.to_numpy()):
-            ax.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=SHADES[shade], edgecolor="white", linewidth=1.2))
-            ax.text(column, row, text(values.iat[row, column]) if shade else nothing, ha="center", va="center", fontsize=6.5,
-                    color="white" if shade == len(SHADES) - 1 else "black")
-        ax.set(xlim=(-0.5, len(values.columns) - 0.5), ylim=(len(values) - 0.5, -0.5))
-        ax.set_yticks(range(len(values)), list(values.index))
-        ax.set_xticks(range(len(values.columns)), list(values.columns), rotation=35, ha="left", rotation_mode="anchor")
-        ax.xaxis.tick_top()
-        for label in ax.get_xticklabels():
-            label.set_color(look(label.get_text()).color)
-        ax.tick_params(length=0)
-        ax.grid(False)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+    texts = values.astype(object).copy()
+    for row, column in np.ndindex(values.shape):
+        texts.iat[row, column] = text(values.iat[row, column]) if classes.iat[row, column] else nothing
+    boxes(ax, texts, classes.map(lambda each: SHADES[each]))
+    ax.set_xticks(range(len(values.columns)), list(values.columns), rotation=35, ha="left", rotation_mode="anchor")
+    for label in ax.get_xticklabels():
+        label.set_color(look(label.get_text()).color)
 
 
 def legend(ax, names):
     """Names the classes from 1 on, below the matrix."""
-    patches = [plt.Rectangle((0, 0), 1, 1, facecolor=SHADES[each], edgecolor="#808080", linewidth=0.5)
+    patches = [plt.Rectangle((0, 0), 1, 1, facecolor=str(1 - SHADES[each]), edgecolor="#808080", linewidth=0.5)
                for each in range(1, len(names) + 1)]
     with context():
         ax.legend(patches, names, loc="upper left", bbox_to_anchor=(0.0, -0.01), ncols=len(names), fontsize=7, handlelength=1.2)
-
