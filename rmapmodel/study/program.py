@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..errors import InputError
+from ..trace.jsonl import read
 from .compare import TRUTH
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -20,6 +22,18 @@ def locate(name):
     """
     places = [Path(name), Path("notebooks", name), CHECKOUT / "notebooks" / name]
     return next((place for place in places if place.is_file()), places[0])
+
+
+def recording(name):
+    """The trace of a recorded program, by its name in data/traces without suffix; raises InputError for another name.
+
+    >>> recording("realloc-loop").path.name
+    'realloc-loop.jsonl.zst'
+    """
+    paths = {path.name.partition(".")[0]: path for path in sorted((CHECKOUT / "data" / "traces").glob("*.jsonl.*"))}
+    if name not in paths:
+        raise InputError(f"no recorded program {name!r}; there are {', '.join(paths)}")
+    return read(paths[name])
 
 
 def against_truth(frame):
