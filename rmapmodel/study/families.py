@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..vm.frames import ANON
-from .replay import replay
+from .replay import Options, applied, machine_for, replay
 
 
 def lock_load(machine):
@@ -73,3 +73,60 @@ def attached(trace, every=50, options=None):
             counts.update(len(vma.links or ()) for mm in machine.mms.values() for vma in mm.vmas)
     replay(trace, "anon_vma_chain", options, after=sample)
     return pd.Series(counts, dtype="int64").sort_index()
+
+
+def by_event(trace, strategy, options=None):
+    """What each kind of event costs a design: a row for each op, with `events`, `objects` and `locks`.
+
+    `objects` are those of the design it made, less those it freed; `locks` the acquisitions of reverse-map locks, those
+    of file pages left out. Cost: a replay. Errors: InputError as replay().
+
+    >>> from ..trace.memory import InMemory
+    >>> from ..trace.workloads import generate
+    >>> family = InMemory(*generate("fork_server", children=3, vmas=5, pages=1, written=0))
+    >>> by_event(family, "anon_vma_chain").loc["Fork"].to_dict()
+    {'events': 3, 'objects': 45, 'locks': 30}
+    """
+    machine = machine_for(trace.header, strategy, options or Options())
+    rows, before = {}, _spent(machine)
+    for _, event in applied(machine, trace):
+        after = _spent(machine)
+        rows.setdefault(type(event).__name__, Counter()).update(
+            events=1, objects=after[0] - before[0], locks=after[1] - before[1])
+        before = after
+    return pd.DataFrame(rows, index=["events", "objects", "locks"]).T
+
+
+def _spent(machine):
+    alive, locks = machine.ledger.alive(), machine.ledger.locks
+    return (sum(alive.values()) - alive["vm_area_struct"],
+            sum(each.acquired for (name, _), each in locks.items() if name != "i_mmap"))
+
+
+def unshared(trace, every=50, options=None):
+    """Of the anon_vmas and AVCs of anon_vma_chain, the share whose whole tree is one process's: a Series by structure.
+
+    What a design that makes them at the first fork, or at the moment they are shared, could leave out. Averaged over
+    samples, one after every so many events; missing where there never were any. Cost: a replay, and one pass over the
+    vmas for each sample.
+    """
+    alone, all_ = Counter(), Counter()
+
+    def sample(machine, number):
+        if number % every:
+            return
+        mms, objects = {}, {}
+        for mm in machine.mms.values():
+            for vma in mm.vmas:
+                for avc in vma.links or ():
+                    root = avc.anon_vma.root
+                    mms.setdefault(root, set()).add(mm.number)
+                    objects.setdefault(root, (set(), []))[0].add(avc.anon_vma)
+                    objects[root][1].append(avc)
+        for root, made in objects.items():
+            sizes = dict(zip(("anon_vma", "anon_vma_chain"), map(len, made)))
+            all_.update(sizes)
+            if len(mms[root]) == 1:
+                alone.update(sizes)
+    replay(trace, "anon_vma_chain", options, after=sample)
+    return pd.Series({kind: alone[kind] / all_[kind] if all_[kind] else np.nan for kind in ("anon_vma", "anon_vma_chain")})
