@@ -10,7 +10,7 @@ from .replay import Options, applied, machine_for, replay
 
 
 def lock_load(machine):
-    """How the reverse-map locks of one look-up of every resident anonymous page are spread, as a dict.
+    """How the reverse-map locks of one lookup of every resident anonymous page are spread, as a dict.
 
     `lookups` and the `visits` they make; `locks`, different ones taken; of the busiest one `busiest`, the lookups that
     take it, and `held`, the visits made while it is held. Where the locks are the pages' own, each lookup takes another.

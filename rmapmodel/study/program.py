@@ -24,16 +24,27 @@ def locate(name):
     return next((place for place in places if place.is_file()), places[0])
 
 
-def recording(name):
-    """The trace of a recorded program, by its name in data/traces without suffix; raises InputError for another name.
+SHORT = ("apache2-prefork", "java-g1", "java-zgc", "make-compile", "nginx", "node-workers", "postgresql-pgbench", "python-pool",
+         "python-subprocess-threads", "realloc-loop", "redis-bgsave", "shell-pipeline")
+"""The recorded programs that replay in about a second or less."""
 
-    >>> recording("realloc-loop").path.name
-    'realloc-loop.jsonl.zst'
+LOOP = "realloc-loop"
+"""The one recording that is of no program people use, but of a loop of realloc, written for the moves it makes."""
+
+
+def recorded(names=()):
+    """Traces of data/traces by their names there without suffix, a dict: those named, or for no names those of `SHORT`.
+
+    Raises InputError for a name that is not there.
+
+    >>> list(recorded(["nginx"])), len(recorded()) == len(SHORT)
+    (['nginx'], True)
     """
     paths = {path.name.partition(".")[0]: path for path in sorted((CHECKOUT / "data" / "traces").glob("*.jsonl.*"))}
-    if name not in paths:
-        raise InputError(f"no recorded program {name!r}; there are {', '.join(paths)}")
-    return read(paths[name])
+    for name in names:
+        if name not in paths:
+            raise InputError(f"no recorded program {name!r}; there are {', '.join(paths)}")
+    return {name: read(paths[name]) for name in names or SHORT}
 
 
 def against_truth(frame):

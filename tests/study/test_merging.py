@@ -8,7 +8,7 @@ from rmapmodel.strategies import STRATEGIES
 from rmapmodel.strategies.anon_vma import AnonVmaStrategy
 from rmapmodel.study.eras import releases, shipped, spans
 from rmapmodel.study.merging import BY_DESIGN, JOINED, fewest, left_by_histories, merging, reasons
-from rmapmodel.study.program import recording
+from rmapmodel.study.program import SHORT, recorded
 from rmapmodel.study.replay import Options, replay
 from rmapmodel.trace.histories import HISTORIES, history
 from rmapmodel.trace.memory import InMemory
@@ -134,7 +134,8 @@ def test_spans_are_runs_of_neighbours():
     assert spans(["a", "b"], []) == []
 
 
-def test_a_recording_is_found_by_name():
-    assert recording("nginx").header.arch == "x86_64"
+def test_recorded_programs_are_found_by_name():
+    assert recorded(["nginx"])["nginx"].header.arch == "x86_64"
+    assert tuple(recorded()) == SHORT and len(recorded(["git-gc", "nginx"])) == 2
     with pytest.raises(InputError, match="realloc-loop"):
-        recording("ngin")
+        recorded(["ngin"])
