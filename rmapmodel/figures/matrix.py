@@ -2,7 +2,9 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
+from ..strategies import STRATEGIES
 from .style import context, look
 
 SHADES = (0.0, 0.15, 0.4, 0.75)
@@ -39,9 +41,22 @@ def matrix(ax, values, classes, text="{:,}".format, nothing="·"):
     for row, column in np.ndindex(values.shape):
         texts.iat[row, column] = text(values.iat[row, column]) if classes.iat[row, column] else nothing
     boxes(ax, texts, classes.map(lambda each: SHADES[each]))
-    ax.set_xticks(range(len(values.columns)), list(values.columns), rotation=35, ha="left", rotation_mode="anchor")
-    for label in ax.get_xticklabels():
-        label.set_color(look(label.get_text()).color)
+    _slant(ax, values.columns)
+
+
+def by_size(ax, table):
+    """Draws a table of numbers in boxes, the darker the larger on a scale of logarithms; a missing number is a dash."""
+    sizes = np.log1p(table.astype(float).fillna(0).clip(lower=0))
+    boxes(ax, table.map(lambda each: "–" if pd.isna(each) else f"{each:,.0f}"), 0.62 * sizes / max(sizes.to_numpy().max(initial=0), 1e-9))
+    _slant(ax, table.columns)
+
+
+def _slant(ax, names):
+    """Names the columns aslant, one whose name ends in a design's in its colour."""
+    ax.set_xticks(range(len(names)), list(names), rotation=35, ha="left", rotation_mode="anchor")
+    for label, name in zip(ax.get_xticklabels(), names):
+        design = str(name).split()[-1]
+        label.set_color(look(design).color if design in STRATEGIES else "black")
 
 
 def legend(ax, names):

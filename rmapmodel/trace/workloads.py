@@ -1,4 +1,4 @@
-"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and six of our own.
+"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and our own.
 
 Each is a function that yields events, in the order in which the real program does things, and ends with one `reclaim`
 while every process is still there: the programs sleep, and memory pressure comes from elsewhere.
@@ -479,6 +479,37 @@ def fork_chain(*, depth: Annotated[int, Span("generations of children", 0, PIDS 
         yield Fork(pid, pid + 1)
         yield Write(pid + 1, X86_64.base, pages * PAGE)
         if exits:
+            yield Exit(pid)
+    yield Reclaim()
+
+
+@workload("our own, after Konstantin Khlebnikov's bound on anon_vmas, commit 7a3ef208e662 (mm: prevent endless growth of anon_vma "
+          "hierarchy), https://git.kernel.org/linus/7a3ef208e662f4b63d43a23f61a64a129c525bbc", None, X86_64)
+def fork_tree(*, forks: Annotated[int, Span("forks in all", 0, PIDS - 1)] = 100,
+              alive: Annotated[int, Span("most processes at a time", 2, PIDS)] = 16,
+              pages: Annotated[int, Span("pages of the area", 1, 500_000)] = 6,
+              seed: Annotated[int, Span("seed of the random choices", 0, 2**63 - 1)] = 1) -> Iterator[Event]:
+    """Processes that inherit one area fork, write a page of it or exit, at random, until so many were forked.
+
+    A fork is drawn 45 times of 100, a write 35, an exit 20; a fork with `alive` processes there and an exit of the last
+    one are not done. Cost: about two events a fork.
+
+    >>> events = list(fork_tree(forks=20, alive=4))
+    >>> sum(isinstance(event, Fork) for event in events)
+    20
+    """
+    draw, living, born = random.Random(seed), [PARENT], PARENT
+    yield from _written_area(pages)
+    while born <= forks:
+        what, pid = draw.random(), draw.choice(living)
+        if what < 0.45 and len(living) < alive:
+            born += 1
+            living.append(born)
+            yield Fork(pid, born)
+        elif 0.45 <= what < 0.8:
+            yield Write(pid, X86_64.base + draw.randrange(pages) * PAGE, PAGE)
+        elif what >= 0.8 and len(living) > 1:
+            living.remove(pid)
             yield Exit(pid)
     yield Reclaim()
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from rmapmodel.figures import plots, style
-from rmapmodel.figures.matrix import SHADES, boxes, legend, matrix
+from rmapmodel.figures.matrix import SHADES, boxes, by_size, legend, matrix
 
 
 @pytest.fixture
@@ -38,6 +38,21 @@ def test_cells_are_what_the_table_says(ax):
     assert [(label.get_text(), label.get_color()) for label in ax.get_xticklabels()] == [
         (name, style.look(name).color) for name in values]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["fork", "move"]
+
+
+def test_a_larger_number_is_darker_a_missing_one_a_dash(ax):
+    numbers = pd.DataFrame({"anonmm": [0, 3], "7.0 anon_vma": [30, float("nan")], "else": [0, 0]}, index=["few", "many"])
+    by_size(ax, numbers)
+    assert [text.get_text() for text in ax.texts] == ["0", "30", "0", "3", "–", "0"]
+    grey = {patch.get_xy(): patch.get_facecolor()[0] for patch in ax.patches}
+    assert grey[-0.5, -0.5] == grey[0.5, 0.5] == 1 > grey[-0.5, 0.5] > grey[0.5, -0.5]
+    assert [(label.get_text(), label.get_color()) for label in ax.get_xticklabels()] == [
+        ("anonmm", style.look("anonmm").color), ("7.0 anon_vma", style.look("anon_vma").color), ("else", "black")]
+
+
+def test_nothing_but_zeros_is_white(ax):
+    by_size(ax, pd.DataFrame({"anonmm": [0, 0]}))
+    assert {patch.get_facecolor()[:3] for patch in ax.patches} == {(1.0, 1.0, 1.0)}
 
 
 def test_the_legend_names_the_classes_in_use(ax):

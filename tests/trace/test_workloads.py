@@ -23,8 +23,8 @@ SMALL = {
     "mremap_inherited": {"processes": 4, "pages": 21, "moved": 0.3, "shared": 0.6},
     "mremap_repeated": {"processes": 3, "pages": 4, "moves": 7, "places": 2},
     "swap_pressure": {"children": 3, "pages": 20, "written": 5, "back": 6, "rounds": 4},
-    "fork_chain": {"depth": 6, "pages": 3}, "split_flood": {"pieces": 9, "children": 3},
-    "page_origins": {"children": 3, "pages": 2, "keeper": 2},
+    "fork_chain": {"depth": 6, "pages": 3}, "fork_tree": {"forks": 9, "alive": 3, "pages": 2, "seed": 4},
+    "split_flood": {"pieces": 9, "children": 3}, "page_origins": {"children": 3, "pages": 2, "keeper": 2},
 }
 every_workload = pytest.mark.parametrize("name", sorted(SMALL))
 
@@ -266,6 +266,15 @@ def test_fork_chain():
     assert Counter(mapcounts(stay).values()) == {1: 40}
     kinds = [type(event) for event in made("fork_chain", depth=2)]
     assert kinds == [Spawn, Mmap, Write] + [Fork, Write, Exit] * 2 + [Reclaim]
+
+
+@pytest.mark.parametrize("alive", [2, 5])
+def test_fork_tree(alive):
+    events = made("fork_tree", forks=40, alive=alive, seed=7)
+    living = [sum(isinstance(event, Fork) for event in events[:at]) - sum(isinstance(event, Exit) for event in events[:at]) + 1
+              for at in range(len(events))]
+    assert (max(living), min(living), sum(isinstance(event, Fork) for event in events)) == (alive, 1, 40)
+    assert made("fork_tree", forks=40, alive=alive, seed=8) != events
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 9, 100])
