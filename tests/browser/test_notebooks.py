@@ -32,7 +32,7 @@ def page(browser, lab):
 
 def opened(page, lab, name):
     """Opens a notebook, in a workspace of its own, and waits for its kernel."""
-    page.goto(f"{lab.url}lab/workspaces/{name}/tree/notebooks/{name}.ipynb?token={lab.token}")
+    page.goto(f"{lab.url}lab/workspaces/{name.partition('-')[0]}/tree/notebooks/{name}.ipynb?token={lab.token}")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
 
