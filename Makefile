@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything is installed into .venv, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test mutation tables lab lock
+.PHONY: help setup report site pictures test mutation tables lab lock
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12` chooses another.
@@ -24,6 +24,12 @@ setup: $(VENV)/installed-$(INSTALLED) ## Create .venv from the lock and install 
 
 report: setup ## Run all notebooks and write the report; open reports/index.html.
 	$(BIN)/rmapmodel report $(ARGS)
+
+site: setup ## Build the workbook, the designs and the API as a site, with no network; open site/index.html.
+	$(BIN)/python docs/build.py
+
+pictures: setup ## Make the README's pictures in docs/ anew, from the report where it is current.
+	$(BIN)/python docs/pictures.py
 
 test: setup ## Run all tests, on all cores.
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)

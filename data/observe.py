@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 
 from rmapmodel.kernel import observe as kernel
+from rmapmodel.study.verify import EVENTS, OPS
 from rmapmodel.trace.random_traces import random_trace
 
-LENGTH, AGREEING, TRIES = 50, 4, 30
+AGREEING, TRIES = 4, 30
 
 
 def observe(events):
@@ -59,7 +60,7 @@ def random(count):
     seed = 0
     while count:
         seed += 1
-        events, first = possible(random_trace(seed, LENGTH))
+        events, first = possible(random_trace(seed, EVENTS, OPS))
         if told := settled(events, first):
             count -= 1
             yield {"seed": seed, "events": written(events), **told}

@@ -57,6 +57,8 @@ def parser():
     _verify(_command(commands, "verify", verify, "hold the model against the running kernel", common=False))
     _generate(_command(commands, "generate", generate, "write a synthetic workload", common=False))
     _report(_command(commands, "report", report, "run the notebooks, write the report", common=False))
+    _cite(_command(commands, "cite", cite, "print a figure for a write-up, with its data and where it is from",
+                   common=False))
     return top
 
 
@@ -150,6 +152,13 @@ def _report(sub):
     sub.add_argument("-y", dest="yaml", metavar="FILE", help="parameters of several notebooks, YAML")
     sub.add_argument("-o", dest="output", metavar="DIR", default="reports")
     sub.add_argument("-j", dest="jobs", metavar="N", type=_jobs, help="notebooks at a time (default: the cores)")
+    _with_imports(sub)
+
+
+def _cite(sub):
+    sub.add_argument("figure", metavar="FIGURE", help="its id, as in fig-space-mremap")
+    sub.add_argument("--format", choices=("lkml", "markdown", "latex", "bibtex"), default="lkml",
+                     help="for a mail (default), a page, a paper, its references")
     _with_imports(sub)
 
 
@@ -428,3 +437,13 @@ def report(args):
 
     _load_designs(args.modules)
     return run(args.notebooks or None, _pairs(args.parameters), args.yaml, args.output, args.jobs)
+
+
+def cite(args):
+    """Prints a figure's caption, data and provenance; runs its notebook where the report is not current."""
+    from .report.cite import cite as report
+
+    _load_designs(args.modules)
+    text, failed = report(args.figure, args.format)
+    print(text)
+    return FAILED if failed else 0

@@ -165,3 +165,24 @@ class Swapout(_Walk, tag="swapout"):
 EVENTS = (Spawn, Fork, Vfork, CloneVm, Exec, Exit, Mmap, Munmap, Mprotect, Mremap, Brk, Mlock, Munlock, Madvise,
           Read, Write, RemapFilePages, Reclaim, Swapout)
 AnyEvent = Union[(Header, *EVENTS)]
+
+
+def in_words(event: Event) -> str:
+    """An event as a line for people: the process, the op, and its keys as in a trace, lengths in pages.
+
+    >>> in_words(Mremap(3, 0x10000, 8192, 0x40000, 8192, ["maymove"]))
+    'process 3: mremap addr 0x10000, len 2 pages, new_addr 0x40000, new_len 2 pages, flags maymove'
+    """
+    values = msgspec.to_builtins(event)
+    op, pid = values.pop("op"), values.pop("pid", None)
+    keys = ", ".join(f"{key} {_in_words(key, value)}" for key, value in values.items())
+    return (f"process {pid}: " if pid else "") + f"{op} {keys}".rstrip()
+
+
+def _in_words(key, value):
+    if key in ("len", "new_len"):
+        pages = -(-value // 4096)
+        return f"{pages} page" + "s" * (pages != 1)
+    if key in ("addr", "new_addr", "offset"):
+        return f"{value:#x}"
+    return " ".join(value) if isinstance(value, list) else str(value)

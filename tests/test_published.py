@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from rmapmodel.cost.sizes import FIELD
-from rmapmodel.events import Brk, Exit, Fork, Mmap, Mprotect, Mremap, Reclaim, Spawn, Write
+from rmapmodel.events import Exit, Fork, Mmap, Mprotect, Mremap, Reclaim, Spawn, Write
 from rmapmodel.index import make_index
 from rmapmodel.strategies import STRATEGIES
 from rmapmodel.strategies.shared_space_unique import INDEX_BITS
 from rmapmodel.study.published import figures
 from rmapmodel.study.replay import Options, replay
-from rmapmodel.trace.workloads import generate
+from rmapmodel.trace.workloads import PAGE_ORIGINS, generate
 from tests.traces import in_memory, run
 
 P = 4096
@@ -257,10 +257,6 @@ def test_splits_times_processes_are_visited_for_a_page_of_one_anon_vma(splits, p
 # -- kernel-facts 7: the radix priority search tree
 
 
-def height(node):
-    return 0 if node is None else 1 + max(height(node.left), height(node.right))
-
-
 @pytest.mark.parametrize("shape", ["one start", "one end", "anywhere"])
 def test_a_prio_tree_is_at_most_64_levels_high_on_32_bits(shape):
     """F441: index bits and the bits of a word; equal starts are told apart by size in "overflow levels"."""
@@ -271,7 +267,7 @@ def test_a_prio_tree_is_at_most_64_levels_high_on_32_bits(shape):
         start, last = {"one start": (12345, 12345 + n), "one end": (start, (1 << 32) - 1),
                        "anywhere": (start, start + size)}[shape]
         tree.insert(n, start, last)
-    assert len(tree) == 1500 and 10 < height(tree._root) <= FIGURES["F441"]
+    assert len(tree) == 1500 and 10 < tree.height <= FIGURES["F441"]
 
 
 def test_equal_intervals_cost_a_prio_tree_no_height():
@@ -279,7 +275,7 @@ def test_equal_intervals_cost_a_prio_tree_no_height():
     node = tree.insert(0, 4, 7)
     for n in range(1, 100):
         tree.insert_after(n, 4, 7, node)
-    assert height(tree._root) == 1
+    assert tree.height == 1
     # reported: the node, the head of its set, then the rest in the order they came
     assert [entry for _, entry, _, _ in tree.search(np.array([5]))] == list(range(100))
 
@@ -366,27 +362,23 @@ def test_what_a_move_costs_where_relatives_share_the_pages():
 
 # -- thread.md 2.9: candidates by the origin of a page, as the family grows
 
-ORIGINS = {  # where child 2 maps a page of each origin
-    "left to two": A, "shared by all": A + 2 * P, "copied in a child": A + P, "new area of a child": B,
-    "grown heap of a child": A + 3 * P}
-
 GROWTH = {  # (candidates, examined until all are found) of one walk for a page of each origin, with n children
     # the present ptes: 3 of the parent, 5 of each child
-    "page_table_scan": lambda n: [(5 * n + 3, passed) for passed in (4, 5 * n + 1, 5, 8, 7)],
-    "pte_chain": lambda n: [(2, 2), (n + 1, n + 1), (1, 1), (1, 1), (1, 1)],
+    "page_table_scan": lambda n: [(5 * n + 3, passed) for passed in (5 * n + 1, 4, 2, 5, 8, 7)],
+    "pte_chain": lambda n: [(n + 1, n + 1), (2, 2), (1, 1), (1, 1), (1, 1), (1, 1)],
     # every mm of the family, the page's own first and then the younger (kernel-facts 4)
-    "anonmm": lambda n: [(n + 1, 2), (n + 1, n + 1), (n + 1, 1), (n + 1, 1), (n + 1, 1)],
+    "anonmm": lambda n: [(n + 1, n + 1), (n + 1, 2), (n + 1, 1), (n + 1, 1), (n + 1, 1), (n + 1, 1)],
     # the list of the inherited vma, the newest first: the parent's is last, child 2's before it (kernel-facts 5)
-    "anon_vma": lambda n: [(n + 1, n + 1), (n + 1, n + 1), (n + 1, n), (1, 1), (n + 1, n)],
+    "anon_vma": lambda n: [(n + 1, n + 1), (n + 1, n + 1), (n + 1, n + 1), (n + 1, n), (1, 1), (n + 1, n)],
     # vmas of all processes that hold the offset; where all children map the same address, so do their offsets.
     # The children's heaps are the longer, so above the parent's in the heap order of the prio_tree (kernel-facts 6, 7)
-    "shared_space": lambda n: [(n + 1, n + 1), (n + 1, n + 1), (n + 1, 1), (n, 1), (n, 1)],
+    "shared_space": lambda n: [(n + 1, n + 1), (n + 1, n + 1), (n + 1, n + 1), (n + 1, 1), (n, 1), (n, 1)],
     # inherited offsets as there, the parent first (its heap and all inherited ones are equal); new ones a process's own
-    "shared_space_unique": lambda n: [(n + 1, 2), (n + 1, n + 1), (n + 1, 2), (1, 1), (1, 1)],
+    "shared_space_unique": lambda n: [(n + 1, n + 1), (n + 1, 2), (n + 1, 1), (n + 1, 2), (1, 1), (1, 1)],
     # the parent's anon_vma links all, a child's own only the child; the parent's vma is the oldest (kernel-facts 8)
-    "anon_vma_chain": lambda n: [(n + 1, 2), (n + 1, n + 1), (1, 1), (1, 1), (1, 1)],
+    "anon_vma_chain": lambda n: [(n + 1, n + 1), (n + 1, 2), (n + 1, 1), (1, 1), (1, 1), (1, 1)],
     # the page's context and its descendants (modern-rmap 2.3), in which order does not say; a child's has none
-    "cow_context": lambda n: [(n + 1, None), (n + 1, n + 1), (1, 1), (1, 1), (1, 1)],
+    "cow_context": lambda n: [(n + 1, n + 1), (n + 1, None), (n + 1, None), (1, 1), (1, 1), (1, 1)],
 }
 GROWTH["objrmap"] = GROWTH["pte_chain"]  # anonymous pages as there
 GROWTH["anonmm_copy"] = GROWTH["anonmm_remap"] = GROWTH["anonmm"]  # nothing was moved
@@ -402,32 +394,18 @@ GROWN_HEAP_VMAS = {  # vmas of a child's heap after it grew (kernel-facts 6 f2, 
     ("anon_vma_chain", "3.0"): 2, ("anon_vma_chain", "6.1"): 2, ("anon_vma_chain", "7.0"): 2}
 
 
-def family(children):
-    """A parent with a heap of three pages; each child copies the second, maps an area, and grows its heap by one.
-
-        parent    [0 1 2]             0: left to the parent and child 2, the others copied it    2: shared by all
-        child     [0 1'2 3]   [B]     1: copied by every child    3: of the grown heap    B: of a new area
-    """
-    events = [Spawn(1), Brk(1, A), Brk(1, A + 3 * P), Write(1, A, 3 * P), *star(children)]
-    for pid in range(2, children + 2):
-        events += [Write(pid, A + P, P), Mmap(pid, B, P, "rw-", ANON), Write(pid, B, P),
-                   Brk(pid, A + 4 * P), Write(pid, A + 3 * P, P)]
-        if pid > 2:
-            events.append(Write(pid, A, P))
-    return events
-
-
 @pytest.mark.parametrize("strategy, kernel", [(name, kernel) for name in DESIGNS for kernel in KERNELS[name]])
 def test_candidates_by_the_origin_of_a_page(strategy, kernel):
     """thread.md 2.9: anonmm O(N) in all four; anon_vma O(1) only in new areas; anon_vma_chain O(1) in all that a child
     made; pte_chain exact. Each exactly, at every N of SIZES; one walk of child 2's page a case."""
     for children in SIZES:
-        machine = run(family(children), strategy, kernel=kernel).machine
+        machine = run(generate("page_origins", children=children)[1], strategy, kernel=kernel).machine
         machine.check()
-        table, vmas = machine.processes[2].table, machine.processes[2].vmas
-        assert sum(vma.start < B // P for vma in vmas) == GROWN_HEAP_VMAS.get((strategy, kernel), 1)
-        for (origin, addr), (candidates, examined) in zip(ORIGINS.items(), GROWTH[strategy](children)):
-            walk = machine.strategy.walk(np.array([table.at(addr // P)], np.int32))
+        heap = machine.processes[1].vmas[0].start
+        vmas = [vma for vma in machine.processes[2].vmas if vma.start < heap + PAGE_ORIGINS["new area of a child"][1]]
+        assert len(vmas) == GROWN_HEAP_VMAS.get((strategy, kernel), 1)
+        for (origin, (pid, page)), (candidates, examined) in zip(PAGE_ORIGINS.items(), GROWTH[strategy](children)):
+            walk = machine.strategy.walk(np.array([machine.processes[pid].table.at(heap + page)], np.int32))
             assert walk.mapcount[0] == {"left to two": 2, "shared by all": children + 1}.get(origin, 1)
             assert walk.candidates[0] == candidates, (children, origin)
             assert walk.examined[0] == examined or examined is None, (children, origin)

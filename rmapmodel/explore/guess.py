@@ -14,8 +14,9 @@ class Guess(widgets.VBox):
 
     `answer(**values)` is called with the value of each of the `controls` and returns (measured, html): the number or
     word that the question asks for, and what to show beside it. It must be quick (under 100 ms): look numbers up that
-    were computed before. `guess` is a widget with a `value`. Nothing is captured: a callback sets the value of an HTML
-    widget, so that a notebook with it also ends when it is run for a report.
+    were computed before. `guess` is a widget with a `value`. `before(**values)` returns what to show until the reader has
+    guessed. Nothing is captured: a callback sets the value of an HTML widget, so that a notebook with it also ends when
+    it is run for a report.
 
     >>> explorer = Guess("How many?", widgets.BoundedIntText(), lambda n: (n * n, f"{n} squared"),
     ...                  n=widgets.IntSlider(value=3, continuous_update=False))
@@ -26,13 +27,14 @@ class Guess(widgets.VBox):
     (True, True)
     """
 
-    def __init__(self, question, guess, answer, **controls):
-        self.guess, self.answer, self.controls, self.answered = guess, answer, controls, False
+    def __init__(self, question, guess, answer, before=None, **controls):
+        self.guess, self.answer, self.before, self.controls, self.answered = guess, answer, before, controls, False
         self.button = widgets.Button(description="Show the answer", tooltip="Show what the model measures")
-        self.shown = widgets.HTML("<i>Set the controls, guess, then press the button.</i>")
+        self.shown = widgets.HTML()
         for control in controls.values():
             control.observe(self._follow, "value")
         self.button.on_click(self._reveal)
+        self._follow(None)
         super().__init__([*controls.values(), widgets.HTML(f"<b>{question}</b>"), guess, self.button, self.shown])
 
     def _reveal(self, _):
@@ -40,8 +42,12 @@ class Guess(widgets.VBox):
         self._follow(None)
 
     def _follow(self, _):
-        if self.answered:
-            measured, text = self.answer(**{name: control.value for name, control in self.controls.items()})
+        values = {name: control.value for name, control in self.controls.items()}
+        if not self.answered:
+            self.shown.value = ("<p><i>Set the controls, guess, then press the button.</i></p>"
+                                + (self.before(**values) if self.before else ""))
+        else:
+            measured, text = self.answer(**values)
             self.shown.value = (f"<p>You guessed {html.escape(plain(self.guess.value))}; the model measures "
                                 f"<b>{html.escape(plain(measured))}</b>.</p>{text}")
 

@@ -15,6 +15,17 @@ def curves(ax, frame, x, y, **kwargs):
             ax.plot(part[x], part[y], **{**line(name), "clip_on": False, **kwargs})
 
 
+def merged(ax, frame, x, y):
+    """Draws curves() of once(), each named with how many more it stands for; returns the sentence for the caption."""
+    groups = _alike(frame, x, y)
+    rest, told = once(frame, x, y)
+    before = len(ax.get_lines())
+    curves(ax, rest, x, y)
+    for drawn, names in zip(ax.get_lines()[before:], groups):
+        drawn.set_label(names[0] + (f" + {len(names) - 1}" if len(names) > 1 else ""))
+    return told
+
+
 def once(frame, x, y):
     """A frame without the designs whose `y` over `x` is that of an earlier one, and a caption's sentence that says so.
 
@@ -24,12 +35,18 @@ def once(frame, x, y):
     >>> list(rest.strategy), told
     (['a', 'a', 'c', 'c'], 'One line stands for a and b.')
     """
+    groups = _alike(frame, x, y)
+    several = [f"{', '.join(names[:-1])} and {names[-1]}" for names in groups if len(names) > 1]
+    told = f"One line stands for {'; one for '.join(several)}." if several else ""
+    return frame[frame.strategy.isin([names[0] for names in groups])], told
+
+
+def _alike(frame, x, y):
+    """The designs of a frame, those with the same `y` over `x` together, in the order of the first of each."""
     lines, alike = frame.pivot(index=x, columns="strategy", values=y).round(9), {}
     for name in dict.fromkeys(frame.strategy):
         alike.setdefault(tuple(lines[name]), []).append(name)
-    several = [f"{', '.join(names[:-1])} and {names[-1]}" for names in alike.values() if len(names) > 1]
-    told = f"One line stands for {'; one for '.join(several)}." if several else ""
-    return frame[frame.strategy.isin([names[0] for names in alike.values()])], told
+    return list(alike.values())
 
 
 def panel(ax, frame, x, y, heading, against=None, **settings):
@@ -67,6 +84,14 @@ def integers(axis):
 def thousands(axis):
     """Writes the numbers of an axis in groups of three."""
     axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def doublings(ax, most):
+    """Lets an x axis run from 0 over 1, 2, 4 ... to `most`, each as far from the next as from the one before."""
+    ax.set_xscale("symlog", base=2, linthresh=1)
+    ax.set_xticks([0, *(2 ** step for step in range(most.bit_length()))])
+    ax.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+    ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
 
 
 def label_ends(*axes, at=-1, size=7):
@@ -127,8 +152,12 @@ def _lowest(cluster):
     return cluster[0] / cluster[1]
 
 
-def bars(ax, values, text="{:,.2f}".format, color=None):
-    """Draws a horizontal bar for each strategy (or, in one `color`, each name) of a Series, its number at the end."""
+def bars(ax, values, text=None, color=None):
+    """Draws a horizontal bar for each strategy (or, in one `color`, each name) of a Series, its number at the end.
+
+    `text` makes the number's text; without it whole numbers are written as such, others with two places.
+    """
+    text = text or ("{:,.0f}" if values.dtype.kind in "iu" else "{:,.2f}").format
     places = np.arange(len(values))[::-1]
     numbers = values.fillna(0).to_numpy(float)
     ax.barh(places, numbers, height=0.6, color=color or [look(name).color for name in values.index], zorder=2)
@@ -152,14 +181,15 @@ def mark(ax, x, label):
                 color=REFERENCE["color"], va="bottom", ha="left" if x < ax.get_xlim()[1] / 2 else "right")
 
 
-def bar_panels(table, **panels):
+def bar_panels(table, text=None, **panels):
     """A figure with a panel of bars() for each column of a table of strategies, side by side; returns it.
 
-    A panel is column=(heading, label of the x axis, reference or None), a reference being (name, value).
+    A panel is column=(heading, label of the x axis, reference or None), a reference being (name, value); `text` writes
+    the numbers.
     """
     fig, axes = subplots(height=0.6 + 0.27 * len(table), ncols=len(panels), sharey=True)
     for ax, (column, (heading, label, against)) in zip(np.atleast_1d(axes), panels.items()):
-        bars(ax, table[column])
+        bars(ax, table[column], text)
         if against:
             mark(ax, against[1], against[0])
         title(ax, heading + "\n")

@@ -47,7 +47,7 @@ def show(fig, id, caption, data):
         },
         "image/svg+xml": svg.decode(),
         "image/png": base64.b64encode(png).decode(),
-        "text/html": f'<figure style="margin:0"><img src="data:image/svg+xml;base64,{image}" alt="">'
+        "text/html": f'<figure id="{id}" style="margin:0"><img src="data:image/svg+xml;base64,{image}" alt="">'
                      f"<figcaption><b>{id}.</b> {html.escape(caption)}</figcaption></figure>",
         "text/plain": f"{id}: {caption}",
     })

@@ -16,11 +16,13 @@ from ..strategies.page_table_scan import PageTableScanStrategy
 from ..strategies.pte_chain import PAGE_BITS, PteChainStrategy
 from ..strategies.shared_space import SharedSpaceStrategy
 from ..strategies.shared_space_unique import SharedSpaceUniqueStrategy
+from ..study.replay import Options, applied, machine_for
+from ..study.steps import frame_at
 from ..vm.frames import ANON, FIRST, ZERO
 from ..vm.vma import PAGE, prot_text
 
-PROCESSES, PAGES, VMAS = 12, 16, 6
-"""How many mms, single pages and vmas of an mm are told apart; what is beyond is summarised."""
+PROCESSES, PAGES, VMAS, ALL_VMAS = 12, 16, 6, 24
+"""How many mms, single pages, vmas of an mm and vmas in all are told apart; what is beyond is summarised."""
 
 
 def structure(machine, walk=None, processes=PROCESSES, pages=PAGES, vmas=VMAS):
@@ -31,16 +33,15 @@ def structure(machine, walk=None, processes=PROCESSES, pages=PAGES, vmas=VMAS):
     `pages`; its `name` is a letter, a capital for several. An edge has
     `source`, `target` and a `kind`: `vma` (mm to area), `pte` (area to page), `mapping` (page to object), `chain` (page
     to chain), `member` (object, chain or page to the area or mm that it finds), `record` (object to a remap_record that
-    hangs off it), `family` (anonmm to the next), `child` (cow_context to that of a forked mm). `more` counts the mms
-    beyond `processes` and the vmas left out. `walk=(pid, address)` adds the reverse-map walk of that page: `visit` on
-    the edges it takes, and what it cost. Cost: one pass over the page tables.
+    hangs off it), `family` (anonmm to the next), `child` (cow_context to that of a forked mm). `walk=(pid, address)`
+    adds the reverse-map walk of that page: `visit` on the edges it takes, and what it cost. What is left out: `more`
+    counts it by kind; of each mm the node has `left_out`, its vmas, and `before`, the mms and vmas since the mm above,
+    both with the walk's visits there and how many of these found the page. Cost: one pass over the page tables.
     """
-    view = _View(machine, processes, vmas)
-    frame = None
-    if walk is not None:
-        frame = machine.mm_of(walk[0]).table.at(walk[1] // PAGE)
-        if frame < FIRST:
-            raise ValueError(f"process {walk[0]} maps no page at {walk[1]:#x}")
+    frame = None if walk is None else frame_at(machine, *walk)
+    if walk is not None and frame is None:
+        raise ValueError(f"process {walk[0]} maps no page at {walk[1]:#x}")
+    view = _View(machine, processes, vmas, walk, frame)
     view.add_pages(pages, frame)
     view.add_files()
     objects(machine.strategy, view)
@@ -49,6 +50,29 @@ def structure(machine, walk=None, processes=PROCESSES, pages=PAGES, vmas=VMAS):
         view.add_walk(frame)
     return {"strategy": machine.strategy.name, "index": machine.strategy.index, "nodes": view.nodes,
             "edges": view.edges, "more": view.more, "walk": view.walk}
+
+
+def unwalked(picture):
+    """The same structure before its walk: the page is known, visits and cost are not."""
+    none = {"visits": 0, "found": 0}
+    nodes = [{**node, "left_out": node["left_out"] | none, "before": node["before"] | none}
+             if node["kind"] == "mm_struct" else node for node in picture["nodes"]]
+    edges = [{key: value for key, value in edge.items() if key != "visit"} for edge in picture["edges"]]
+    walk = picture["walk"] and {"page": picture["walk"]["page"], "visits": 0, "cost": None}
+    return {**picture, "nodes": nodes, "edges": edges, "walk": walk}
+
+
+def after(trace, strategy, lines, page, options=None):
+    """Yields (line, structure, refused) after some lines of a trace, with the walk of the page that is then at `page`.
+
+    `page` is a (pid, address); where the process maps no page there the structure has no walk. `refused` are the reasons
+    why the design refused the event or a part of it.
+    """
+    machine = machine_for(trace.header, strategy, options or Options())
+    for line, _ in applied(machine, trace):
+        if line in lines:
+            picture = structure(machine, None if frame_at(machine, *page) is None else page)
+            yield line, picture, [call["reason"] for call in machine.refused if call["line"] == line]
 
 
 def table(picture):
@@ -74,19 +98,50 @@ def name_of(frame):
 class _View:
     """The nodes and edges gathered so far, and which frames each page node stands for."""
 
-    def __init__(self, machine, processes, vmas):
+    def __init__(self, machine, processes, vmas, walk, frame):
         self.machine, self.nodes, self.edges, self.walk = machine, [], [], None
         mms = sorted(machine.mms.values(), key=lambda mm: mm.number)
-        # beyond the limit the oldest and the youngest are shown
-        self.mms = mms if len(mms) <= processes else mms[:processes - 2] + mms[-2:]
+        self.mms = self._told_apart(mms, processes, machine.mm_of(walk[0]) if walk else None)
+        holds = {mm: set() for mm in mms}  # the vmas that map the page that is walked
+        for number, page in zip(*machine.truth(np.array([frame], np.int32))[1:]) if walk else ():
+            mm = machine.mms[int(number)]
+            holds[mm].add(mm.find(int(page)))
+        self.shown = {mm: self._worth_showing(mm, holds[mm], min(vmas, max(ALL_VMAS // len(self.mms), 1)))
+                      for mm in self.mms}
+        self._add_mms(mms)
         self.more = {"mm_struct": len(mms) - len(self.mms),
-                     "vm_area_struct": sum(len(mm.vmas) for mm in mms if mm not in self.mms)}
-        for mm in self.mms:
-            self.node(mm_id(mm), "mm_struct", pids=sorted(mm.users), number=mm.number)
-            # what may hold pages of interest first: areas with resident pages
-            shown = sorted(sorted(mm.vmas, key=lambda vma: not _resident(vma))[:vmas], key=lambda vma: vma.start)
-            self.more["vm_area_struct"] += len(mm.vmas) - len(shown)
-            for vma in shown:
+                     "vm_area_struct": sum(len(mm.vmas) - len(self.shown.get(mm, ())) for mm in mms)}
+
+    @staticmethod
+    def _told_apart(mms, limit, walked):
+        """The oldest and the youngest mms up to a limit, and the one in which the walk begins."""
+        if len(mms) <= limit:
+            return mms
+        kept = [*mms[:limit - 2], *mms[-2:]]
+        if walked and walked not in kept:
+            kept[limit - 3] = walked
+        return kept
+
+    @staticmethod
+    def _worth_showing(mm, holds, limit):
+        """The vmas that map the page walked first, then those with resident pages, up to a limit; in address order."""
+        if len(mm.vmas) <= limit:
+            return mm.vmas
+        wanted = sorted(mm.vmas, key=lambda vma: (vma not in holds, not _resident(vma)))
+        return sorted(wanted[:limit], key=lambda vma: vma.start)
+
+    def _add_mms(self, mms):
+        """Nodes of the mms and vmas that are shown, with what is left out between them."""
+        before = _left_out(mm_struct=0)
+        for mm in mms:
+            if mm not in self.shown:
+                before["mm_struct"] += 1
+                before["vm_area_struct"] += len(mm.vmas)
+                continue
+            self.node(mm_id(mm), "mm_struct", pids=sorted(mm.users), number=mm.number, before=before,
+                      left_out=_left_out(vm_area_struct=len(mm.vmas) - len(self.shown[mm])))
+            before = _left_out(mm_struct=0)
+            for vma in self.shown[mm]:
                 self.node(vma_id(vma), "vm_area_struct", mm=mm.number, start=vma.start, end=vma.end, pgoff=vma.pgoff,
                           prot=prot_text(vma.flags), file=_file_name(vma.file), marks=_marks(vma))
                 self.edge(mm_id(mm), vma_id(vma), "vma")
@@ -101,9 +156,11 @@ class _View:
         """Page nodes, one a frame or one a run of frames that lie alike, and the ptes that map them."""
         machine = self.machine
         frame, mm, page = machine.truth()
-        shown = np.isin(mm, [each.number for each in self.mms])
+        shown = np.zeros(len(frame), np.bool_)
+        for vma in (vma for vmas in self.shown.values() for vma in vmas):
+            shown |= (mm == vma.mm.number) & (page >= vma.start) & (page < vma.end)
         kept = np.isin(frame, frame[shown])
-        frame, mm, page = frame[kept], mm[kept], page[kept]
+        frame, mm, page, shown = frame[kept], mm[kept], page[kept], shown[kept]
         numbers, first, counts = np.unique(frame, return_index=True, return_counts=True)
         begins = _begins(machine.frames, numbers, first, counts, mm, page)
         if len(numbers) <= limit:
@@ -112,12 +169,14 @@ class _View:
             at = np.flatnonzero(numbers == alone)
             begins[at] = True
             begins[(at + 1)[at + 1 < len(numbers)]] = True
+        self.more["page"] = machine.frames.alive - len(numbers)
         starts = np.flatnonzero(begins)
         self.groups, self.runs, self.walked = {}, 0, alone
         for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)]):
-            self._add_group(numbers[low:high], range(first[low], first[low] + counts[low]), mm, page)
+            rows = slice(first[low], first[low] + counts[low])
+            self._add_group(numbers[low:high], mm[rows][shown[rows]], page[rows][shown[rows]])
 
-    def _add_group(self, frames, rows, mm, page):
+    def _add_group(self, frames, mms, pages):
         table, lead, count = self.machine.frames, int(frames[0]), len(frames)
         name = name_of(lead)
         if count > 1:
@@ -126,9 +185,8 @@ class _View:
         self.node(id, "page", name=name, count=count, anonymous=bool(table.flags[lead] & ANON),
                   index=int(table.index[lead]), mapcount=int(table.mapcount[lead]))
         self.groups[lead] = id, frames
-        for row in rows:
-            area = self.machine.mms[int(mm[row])].find(int(page[row]))
-            self.edge(vma_id(area), id, "pte", page=int(page[row]), pages=count)
+        for mm, page in zip(mms.tolist(), pages.tolist()):
+            self.edge(vma_id(self.machine.mms[mm].find(page)), id, "pte", page=page, pages=count)
 
     def add_files(self):
         """The address_space of each file with resident pages, and the areas that map it."""
@@ -193,11 +251,19 @@ class _View:
                                and area.startswith(f"vma {visit['mm']}:") and "start" not in visit), target)
             elif visit["visits"] in ("anonmm", "cow_context"):
                 sources = [f"{visit['visits']} {visit['number']}"]
-            for source in sources:
-                edge = found.get((source, target))
-                if edge is not None:
-                    edge.setdefault("visit", []).append((order, visit["outcome"]))
+            taken = [found[source, target] for source in sources if (source, target) in found]
+            for edge in taken:
+                edge.setdefault("visit", []).append((order, visit["outcome"]))
+            if not taken:
+                place = self._place(visit["mm"])
+                place["visits"] += 1
+                place["found"] += visit["outcome"] == "maps it"
         self.walk = {"page": id, "visits": order, "cost": cost}
+
+    def _place(self, number):
+        """Where a visit in an mm is counted that no edge shows: with its node, or before that of the next mm."""
+        node = next(node for node in self.nodes if node["kind"] == "mm_struct" and node["number"] >= number)
+        return node["left_out"] if node["number"] == number else node["before"]
 
 
 def mm_id(mm):
@@ -223,12 +289,21 @@ def _file_name(file):
     return None if file is None else file.name or f"shmem {file.number}"
 
 
+def _left_out(**counts):
+    """How much is left out at a place, the visits of the walk there, and how many of them found the page."""
+    return {"vm_area_struct": 0, "visits": 0, "found": 0, **counts}
+
+
 def _marks(vma):
-    """Pages of a vma that are not frames: (page, letter) of the zero page and of swap entries, for small areas."""
-    if vma.pages > 64:
-        return []
-    return [(page + at, "z" if entry == ZERO else "s") for page, entries in vma.mm.table.spans(vma.start, vma.end)
-            for at, entry in enumerate(entries.tolist()) if entry == ZERO or entry < 0]
+    """Runs of pages of a vma that are not frames: (page, count, letter) of the zero page and of swap entries."""
+    marks = []
+    for page, entries in vma.mm.table.spans(vma.start, vma.end):
+        kinds = np.select([entries == ZERO, entries < 0], [1, 2], 0)
+        starts = np.flatnonzero(np.diff(kinds, prepend=-1))
+        for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(kinds)]):
+            if kinds[low]:
+                marks.append((page + low, high - low, " zs"[kinds[low]]))
+    return marks
 
 
 def _begins(frames, numbers, first, counts, mm, page):

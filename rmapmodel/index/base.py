@@ -41,12 +41,14 @@ class Search:
 class Index:
     """A set of intervals. `insert` puts a node behind its equals, `insert_after` beside another, `remove` takes it out.
 
-    `ordered` says whether a search reports only overlapping entries (a tree) or meets every one (a list).
+    `ordered` says whether a search reports only overlapping entries (a tree) or meets every one (a list). `passed` is
+    how many nodes all insertions and removals so far have passed to find the place, the new or old node among them.
     """
 
     ordered = True
 
     def __init__(self):
+        self.passed = 0
         self._view = self._sorted = None
 
     def _changed(self):

@@ -2,7 +2,7 @@
 
 Kept as a sorted list, which reports what the tree reports. The number of tree nodes a search touches is not that of
 one particular red-black tree, but of a balanced one: ceil(log2(n + 1)) down to the first overlapping node, and one for
-every further node reported.
+every further node reported. To put an entry in or take it out passes as many, one beside another entry.
 """
 
 from bisect import bisect_left, bisect_right
@@ -34,20 +34,21 @@ class IntervalTree(Index):
 
     def insert(self, entry, start, last, head=False):
         """Adds behind all that start at the same page; returns the node (`head` is for lists only)."""
-        self._age += SPACING
-        return self._put(Node(entry, start, last), (start, self._age))
+        self.passed += (len(self._list) + 1).bit_length()
+        return self._behind_equals(Node(entry, start, last))
 
     def insert_after(self, entry, start, last, other):
         """Adds right behind the node `other`, which starts at the same page; returns the node."""
         if start != other.start:
             return self.insert(entry, start, last)
+        self.passed += 1
         at = bisect_left(self._keys, other.order) + 1
         if at == len(self._keys) or self._keys[at][0] != start:
-            return self.insert(entry, start, last)
+            return self._behind_equals(Node(entry, start, last))
         below, above = other.order[1], self._keys[at][1]
         if above - below < 2:
             self._respace(start)
-            return self.insert_after(entry, start, last, other)
+            below, above = other.order[1], self._keys[at][1]
         return self._put(Node(entry, start, last), (start, (below + above) // 2))
 
     def insert_before(self, entry, start, last, other):
@@ -56,6 +57,7 @@ class IntervalTree(Index):
 
     def remove(self, node):
         """Takes a node out."""
+        self.passed += len(self._list).bit_length()
         at = bisect_left(self._keys, node.order)
         del self._keys[at], self._list[at]
         self._changed()
@@ -64,12 +66,16 @@ class IntervalTree(Index):
         """Gives a node another interval: out of the tree, and in again behind its equals."""
         self.remove(node)
         node.start, node.last = start, last
-        self._age += SPACING
-        self._put(node, (start, self._age))
+        self.passed += (len(self._list) + 1).bit_length()
+        self._behind_equals(node)
 
     def nodes_of(self, examined):
         """How many tree nodes a search touched that examined so many entries; arrays work too."""
         return len(self._list).bit_length() + np.maximum(examined - 1, 0)
+
+    def _behind_equals(self, node):
+        self._age += SPACING
+        return self._put(node, (node.start, self._age))
 
     def _put(self, node, key):
         at = bisect_left(self._keys, key)

@@ -36,6 +36,7 @@ class LinkedList(Index):
 
     def remove(self, node):
         """Takes a node out."""
+        self.passed += 1
         if node.prev is None:
             self._head = node.next
         else:
@@ -57,6 +58,7 @@ class LinkedList(Index):
         return examined
 
     def _link(self, node, prev, next):
+        self.passed += 1
         node.prev, node.next = prev, next
         if prev is None:
             self._head = node

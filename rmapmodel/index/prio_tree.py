@@ -22,6 +22,8 @@ class _TreeNode:
 class PrioTree(Index):
     """Intervals in a radix priority search tree for words of `word` bits; height at most index bits + word bits.
 
+    `passed` counts the nodes that an insertion compares, and those through which a removal sinks.
+
     >>> tree = PrioTree()
     >>> a, b = tree.insert("a", 5, 9), tree.insert("b", 0, 5)
     >>> [(entry, low, high) for _, entry, low, high in tree.search(np.array([5, 7]))]
@@ -47,6 +49,7 @@ class PrioTree(Index):
         if (start, last) != (at.start, at.last):
             return self.insert(entry, start, last)
         node = Node(entry, start, last)
+        self.passed += 1
         place = at.members.index(other)
         at.members.insert(place + 1 if place else len(at.members), node)
         node.order = at
@@ -58,6 +61,7 @@ class PrioTree(Index):
         """Takes a node out; the first of its vm_set takes a tree node's place."""
         at = node.order
         at.members.remove(node)
+        self.passed += 1
         if not at.members:
             self._unlink(at)
         self._count -= 1
@@ -84,12 +88,22 @@ class PrioTree(Index):
 
     # -- the tree
 
+    @property
+    def height(self):
+        """Levels of the tree; cost O(nodes)."""
+        levels, row = 0, [self._root] if self._root else []
+        while row:
+            levels, row = levels + 1, [child for node in row for child in (node.left, node.right) if child]
+        return levels
+
     def _link(self, node):
         """prio_tree_insert: returns the node that stands for this interval, `node` or one that is there already."""
+        self.passed += 1
         if self._root is None or node.last >> self._bits:
             return self._expand(node)
         wanted, at, mask, by_size = node, self._root, 1 << self._bits - 1, False
         while True:
+            self.passed += 1
             if (at.start, at.last) == (node.start, node.last):
                 # only a newcomer can meet its equal: what is carried down was in the tree
                 return at
@@ -149,6 +163,7 @@ class PrioTree(Index):
         """prio_tree_remove: sink to a leaf along the larger heap, then move each node on the path up one place."""
         at = node
         while at.left is not None or at.right is not None:
+            self.passed += 1
             if at.right is None or at.left is not None and at.left.last >= at.right.last:
                 at = at.left
             else:

@@ -10,6 +10,7 @@ import yaml
 from rmapmodel.errors import InputError
 
 SCALES = "scales.yml"
+EXECUTED = "EXECUTED"  # the parameter of a notebook that reads what the others found; see verdicts.py
 CHECKOUT = Path(__file__).resolve().parents[2]
 _SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
 TYPES = {**_SCALARS, **{f"list[{name}]": (list, kind) for name, kind in _SCALARS.items() if kind is not bool}}
@@ -142,6 +143,18 @@ def from_text(text, kind, path=None, name=None):
         return _typed(value, kind, path, name)
     except (KeyError, ValueError):
         raise InputError(f"{text!r} is not of the declared type {kind}", path=path, field=name) from None
+
+
+def injected(notebook, parameters):
+    """Return a notebook whose cell after the declarations gives the `parameters` that differ from their defaults."""
+    defaults = declared(notebook)
+    changed = [f"{name} = {value!r}" for name, value in parameters.items() if value != defaults[name][1]]
+    if not changed:
+        return notebook
+    after = 1 + max(i for i, cell in enumerate(notebook["cells"]) if "parameters" in tags(cell))
+    cell = {"cell_type": "code", "id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]},
+            "source": "\n".join(changed), "execution_count": None, "outputs": []}
+    return {**notebook, "cells": [*notebook["cells"][:after], cell, *notebook["cells"][after:]]}
 
 
 def read_yaml(path):

@@ -1,6 +1,6 @@
 """A long-lived process that runs notebooks with papermill: a JSON request a line on stdin, JSON events on stdout.
 
-A request is {"source", "output", "seconds"}. The events are {"event": "cell", "cell": index} as each cell
+A request is {"source", "output", "cwd", "seconds"}. The events are {"event": "cell", "cell": index} as each cell
 begins and one {"event": "done", "error": ...} at the end: None, a failed cell's {"cell", "name", "value"}, or {"again":
 reason} where the tools failed and not the notebook. Each finished cell is also kept in `output` + ".cells", so that
 something is left to show when the process or its kernel is killed.
@@ -66,6 +66,7 @@ def _execute(request, tell):
                 request["source"].replace("{", "{{").replace("}", "}}"),
                 request["output"].replace("{", "{{").replace("}", "}}"),
                 kernel_name="python3",
+                cwd=request["cwd"],
                 progress_bar=False,
                 request_save_on_cell_execute=False,
                 execution_timeout=request["seconds"],

@@ -39,11 +39,13 @@ class ObjrmapStrategy(PteChainStrategy):
 
     def file_mapped(self, vma, frames, pages):
         astray = self.frames.index[frames] != vma.pgoff + pages - vma.start
-        fresh = np.unique(frames[astray & ~self.is_chained(frames)])
-        if len(fresh):
-            self.convert(fresh, vma.mm, pages)
+        if astray.any():
+            fresh = np.unique(frames[astray & ~self.is_chained(frames)])
+            if len(fresh):
+                self.convert(fresh, vma.mm, pages)
         chained = self.is_chained(frames)
-        self.add(vma.mm, frames[chained], pages[chained])
+        if chained.any():
+            self.add(vma.mm, frames[chained], pages[chained])
 
     def convert(self, frames, mm, new):
         """page_convert_anon: chains the mappings of page cache frames, found through the file, but for `new` pages of `mm`."""

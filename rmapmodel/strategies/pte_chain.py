@@ -14,10 +14,12 @@ PAGE_BITS = 36
 def first_of_each(frames):
     """Masks that split an array of frames with repeats into arrays without (a nonlinear area maps one page often)."""
     left = np.arange(len(frames))
-    while len(left):
+    while len(left) > 1:
         _, first = np.unique(frames[left], return_index=True)
         yield left[first]
         left = np.delete(left, first)
+    if len(left):
+        yield left
 
 
 @register

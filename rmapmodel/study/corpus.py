@@ -12,13 +12,13 @@ from ..trace import read
 from ..vm.frames import ANON
 from ..vm.machine import Machine
 from .moves import changes_address, moves
-from .program import CHECKOUT
+from .program import CHECKOUT, recordings
 from .replay import Options, applied, line_of_peak, machine_for
 
 NAMES = ("programs", "moves", "reclaim", "memory")
 """The tables that are made of the traces (data/README.md)."""
 
-TRACES, TABLES = CHECKOUT / "data" / "traces", CHECKOUT / "data" / "tables"
+TABLES = CHECKOUT / "data" / "tables"
 WRITTEN_TO_MOVE = ("perl-workers", "python-pool")
 """The programs that were written so that workers go on with containers that they inherited (data/README.md)."""
 
@@ -42,7 +42,7 @@ def programs(names=None):
     >>> list(programs(["nginx", "java-g1", "nginx"]))
     ['nginx', 'java-g1']
     """
-    paths = {path.name.split(".")[0]: path for path in sorted(TRACES.glob("*.jsonl*"))}
+    paths = recordings()
     wanted = list(dict.fromkeys(paths if names is None else names))
     if not wanted or set(wanted) - paths.keys():
         unknown = "no program is named" if not wanted else f"no program {min(set(wanted) - paths.keys())!r} was recorded"

@@ -30,14 +30,15 @@ DESIGN = "anon_vma_chain"
 
 _AREA, _NEW, _HEAP = 0x10000000, 0x20000000, 0x30000000  # of fork_server in data/walks/record.py
 ORIGINS = {
-    "shared since before the fork": {(parent, addr) for parent in (True, False) for addr in (_AREA, _HEAP)},
+    "shared by all": {(parent, addr) for parent in (True, False) for addr in (_AREA, _HEAP)},
     "left to the parent": {(True, _AREA + PAGE)},
     "copied by the parent": {(True, _AREA + 2 * PAGE)},
     "copied in a child": {(False, _AREA + PAGE)},
-    "new in inherited memory": {(False, _AREA + 4 * PAGE), *((False, _HEAP + n * PAGE) for n in (1, 2, 3))},
-    "new in an area of its own": {(False, _NEW)},
+    "new area of a child": {(False, _NEW)},
+    "new in inherited memory": {(False, _AREA + 4 * PAGE), (False, _HEAP + PAGE)},
+    "grown heap of a child": {(False, _HEAP + 2 * PAGE), (False, _HEAP + 3 * PAGE)},
 }
-"""Pages of the fork servers of `walks` by their origin: (whether the parent is looked at, address). New ones are a child's."""
+"""Pages of the fork servers of `walks` by their origin: (whether the parent is looked at, address)."""
 
 
 def observed(name):
@@ -51,6 +52,12 @@ def observed(name):
     with gzip.open(path) as lines:
         rows = [msgspec.json.decode(line) for line in lines]
     return [{**row, "events": msgspec.convert(row["events"], list[AnyEvent])} for row in rows]
+
+
+def fork_servers(children=200):
+    """The rows of `walks` that are fork servers of at most so many children (200 is all), none of which has exited."""
+    return [row for row in observed("walks") if row["case"] == "fork_server" and not row["parameters"]["ended"]
+            and row["parameters"]["children"] <= children]
 
 
 # -- vmas, pages, objects --------------------------------------------------------------------------------------------
@@ -126,11 +133,14 @@ def replayed(row, kernel=None, strategy=DESIGN):
 
 def walked(machine, probe):
     """(examined, candidates, visits) of the model's walks for the page that was probed, as seen() has the kernel's."""
-    frame = machine.processes[probe["pid"]].table.at(probe["addr"] // PAGE)
     log = []
-    walk = machine.strategy.walk(np.array([frame]), log)
+    walk = machine.strategy.walk(np.array([_frame(machine, probe)]), log)
     visits = [(pid, visit["start"]) for visit in log if visit["visits"] == "vm_area_struct" for pid in visit["pids"]]
     return int(walk.examined[0]), int(walk.candidates[0]), visits
+
+
+def _frame(machine, probe):
+    return machine.processes[probe["pid"]].table.at(probe["addr"] // PAGE)
 
 
 def seen(probe):
@@ -146,8 +156,8 @@ def seen(probe):
 def walks(rows, strategies=(DESIGN,), kernel=None):
     """The walks of `walks`, a row for each page looked at and each design.
 
-    Columns: `case`; `processes` alive then; `origin` (of `ORIGINS`, for a fork server, else missing); `strategy`; the
-    kernel's `examined` and `candidates`, the design's `model_examined` and `model_candidates`, and `alike`, whether also
+    Columns: `kernel`, that of the observation; `case`; `processes` alive then; `origin` (of `ORIGINS`, for a fork server,
+    else missing); `strategy`; `mappings` of the page; the kernel's `examined` and `candidates`, the design's `model_examined` and `model_candidates`, and `alike`, whether also
     every visit is the kernel's, in its order. Cost: a replay for each row and design, and a walk a page.
     """
     origins = {place: origin for origin, places in ORIGINS.items() for place in places}
@@ -158,11 +168,12 @@ def walks(rows, strategies=(DESIGN,), kernel=None):
                 if probe:
                     kernels, mine = seen(probe), walked(machine, probe)
                     place = probe["pid"] == 1, probe["addr"]
-                    found.append((row["case"], len(machine.processes),
-                                  origins.get(place) if row["case"] == "fork_server" else None, name, *kernels[:2],
-                                  *mine[:2], kernels == mine))
-    return pd.DataFrame(found, columns=["case", "processes", "origin", "strategy", "examined", "candidates",
-                                        "model_examined", "model_candidates", "alike"])
+                    found.append((row["kernel"], row["case"], len(machine.processes),
+                                  origins.get(place) if row["case"] == "fork_server" else None, name,
+                                  int(machine.frames.mapcount[_frame(machine, probe)]), *kernels[:2], *mine[:2],
+                                  kernels == mine))
+    return pd.DataFrame(found, columns=["kernel", "case", "processes", "origin", "strategy", "mappings", "examined",
+                                        "candidates", "model_examined", "model_candidates", "alike"])
 
 
 # -- other rules -----------------------------------------------------------------------------------------------------

@@ -59,6 +59,15 @@ def sweep(make, grid, strategies=None, options=None, measure=costs):
     return pd.DataFrame(rows)
 
 
+def doubling(most, least=1):
+    """`least`, twice that, and so on, and `most` itself: an axis for what grows by processes or areas; nothing for 0.
+
+    >>> doubling(10), doubling(1), doubling(0)
+    ([1, 2, 4, 8, 10], [1], [])
+    """
+    return sorted({min(least << step, most) for step in range(most.bit_length() + 1)}) if most else []
+
+
 def timeline(trace, strategies=None, options=None):
     """What each design has after each event: columns `strategy`, `event` (from 1), `line`, `mappings`, `design_bytes`.
 

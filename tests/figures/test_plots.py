@@ -76,3 +76,15 @@ def test_a_mark_is_inside_the_plot(ax):
     plots.mark(ax, 50, "truth")
     assert ax.get_xlim()[1] > 50
     assert [text.get_text() for text in ax.texts][-1] == "truth"
+
+
+def test_merged_curves_say_how_many_they_stand_for(ax):
+    told = plots.merged(ax, frame({"anonmm": 1, "anon_vma": 1, "pte_chain": 2}), "x", "y")
+    assert [line.get_label() for line in ax.get_lines()] == ["anonmm + 1", "pte_chain"]
+    assert told == "One line stands for anonmm and anon_vma."
+
+
+def test_panels_write_numbers_as_told():
+    fig = plots.bar_panels(pd.DataFrame({"kib": [2.0]}, index=["anonmm"]), "{:.0f} KiB".format, kib=("", "", None))
+    assert "2 KiB" in [each.get_text() for each in fig.axes[0].texts]
+    plt.close(fig)

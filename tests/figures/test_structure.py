@@ -1,15 +1,12 @@
-"""Structure diagrams: what the data says against the machine and the ledger, and that what is drawn can be read."""
+"""Structures: what the data of a diagram says, against the machine and the ledger."""
 
 from collections import Counter
-from itertools import combinations
 
-import matplotlib.pyplot as plt
 import pytest
-from matplotlib.patches import Circle
 
-from rmapmodel.events import Exit, Fork, Header, Mmap, Read, RemapFilePages, Spawn, Write
-from rmapmodel.figures.diagram import OBJECTS, draw
-from rmapmodel.figures.structure import PAGES, PROCESSES, name_of, structure, table
+from rmapmodel.events import Exit, Fork, Header, Mmap, Read, RemapFilePages, Spawn, Swapout, Write
+from rmapmodel.figures.diagram import sheet
+from rmapmodel.figures.structure import ALL_VMAS, PAGES, PROCESSES, name_of, structure, table, unwalked
 from rmapmodel.strategies import STRATEGIES
 from rmapmodel.study.replay import replay
 from rmapmodel.trace.memory import InMemory
@@ -98,9 +95,8 @@ def test_records_tell_where_pages_went():
             if node["kind"] == "remap_record"}
     assert {edge["source"]: held[edge["target"]] for edge in picture["edges"] if edge["kind"] == "record"} == {
         "cow_context 2": (start, start + 2, [5]), "cow_context 3": (start, start + 2, [8])}
-    texts = [text.get_text() for text in draw(picture, "records").axes[0].texts]
+    texts = [shape.text for shape in sheet(picture, "records").shapes if hasattr(shape, "text")]
     assert f"{start:#x}-{start + 1:x} at +0x5" in texts and "cow_context 2, parent 1" in texts
-    plt.close("all")
 
 
 def test_slices_are_those_of_the_processes_shown():
@@ -140,6 +136,14 @@ def test_pages_beyond_the_limit_stand_together(design):
     assert sum(edge["pages"] for edge in picture["edges"] if edge["kind"] == "pte") == machine.mappings
 
 
+def visits(picture):
+    """How many visits of the walk the edges show, and how many are counted where something is left out."""
+    places = [node[place] for node in picture["nodes"] if node["kind"] == "mm_struct" for place in ("left_out", "before")]
+    on_edges = [visit for edge in picture["edges"] for visit in edge.get("visit", ())]
+    hits = sum(outcome == "maps it" for _, outcome in on_edges) + sum(place["found"] for place in places)
+    return len(on_edges) + sum(place["visits"] for place in places), hits
+
+
 @DESIGNS
 def test_processes_beyond_the_limit_are_counted(design):
     machine, page = moved_family(design, processes=30)
@@ -149,6 +153,36 @@ def test_processes_beyond_the_limit_are_counted(design):
     assert kinds(picture)["vm_area_struct"] + picture["more"]["vm_area_struct"] == 59
     shown = {node["id"] for node in picture["nodes"]}
     assert all({edge["source"], edge["target"]} <= shown for edge in picture["edges"])
+    assert visits(picture) == (picture["walk"]["visits"], picture["walk"]["cost"]["mappings"])
+
+
+@DESIGNS
+def test_a_process_in_the_middle_is_shown_if_its_page_is_walked(design):
+    machine, _ = moved_family(design, processes=30)
+    mm = machine.mm_of(17)
+    picture = structure(machine, (17, mm.vmas[-1].start * 4096))
+    numbers = [node["number"] for node in picture["nodes"] if node["kind"] == "mm_struct"]
+    assert numbers == [*range(1, 10), 17, 29, 30]
+    between = {node["number"]: node["before"]["mm_struct"] for node in picture["nodes"] if node["kind"] == "mm_struct"}
+    assert {number: count for number, count in between.items() if count} == {17: 7, 29: 11}
+    walked = {edge["source"] for edge in picture["edges"] if edge["target"] == picture["walk"]["page"]}
+    assert f"vma 17:{mm.vmas[-1].start:x}" in walked
+    assert visits(picture) == (picture["walk"]["visits"], picture["walk"]["cost"]["mappings"])
+
+
+@DESIGNS
+def test_areas_beyond_the_limit_are_counted_and_that_of_the_page_walked_is_shown(design):
+    trace = InMemory(*generate("fork_server", children=11, vmas=40, pages=2, written=1))
+    machine = replay(trace, design).machine
+    last = machine.mm_of(1).vmas[-1]
+    picture = structure(machine, (1, last.start * 4096))
+    assert kinds(picture)["vm_area_struct"] == ALL_VMAS == 24
+    areas = Counter(node["mm"] for node in picture["nodes"] if node["kind"] == "vm_area_struct")
+    left = {node["number"]: node["left_out"]["vm_area_struct"] for node in picture["nodes"] if node["kind"] == "mm_struct"}
+    assert all(areas[number] + left[number] == 40 for number in left) and picture["more"]["vm_area_struct"] == 12 * 38
+    assert f"vma 1:{last.start:x}" in {node["id"] for node in picture["nodes"]}
+    shown = sum(node["count"] for node in picture["nodes"] if node["kind"] == "page")
+    assert shown + picture["more"]["page"] == machine.frames.alive
 
 
 @DESIGNS
@@ -158,8 +192,7 @@ def test_file_pages_hang_off_their_file(design):
     picture = structure(replay(InMemory(Header(version=1), events), design).machine)
     names = sorted(node["name"] for node in picture["nodes"] if node["kind"] == "file")
     assert names == ([] if design in ("pte_chain", "page_table_scan") else ["/lib/a.so", "shmem 2"])
-    draw(picture, "files")
-    plt.close("all")
+    assert sheet(picture, "files").shapes
 
 
 def nonlinear(design):
@@ -167,8 +200,7 @@ def nonlinear(design):
     events = [Spawn(1), Mmap(1, BASE, 4 * 4096, "rw-", ["shared"], "/data"), Read(1, BASE, 4 * 4096),
               RemapFilePages(1, BASE, 4096, 3)]
     picture = structure(replay(InMemory(Header(version=1, kernel="2.6.11"), events), design).machine, (1, BASE))
-    draw(picture, "nonlinear")
-    plt.close("all")
+    assert sheet(picture, "nonlinear").shapes
     return picture
 
 
@@ -195,49 +227,27 @@ def test_a_file_finds_its_nonlinear_areas(design):
 def test_a_dead_mm_and_an_empty_machine_can_be_drawn(design):
     events = [Spawn(1), Mmap(1, BASE, 8192, "rw-", ["private", "anonymous"]), Write(1, BASE, 8192), Fork(1, 2), Exit(1)]
     for count in (0, len(events)):
-        draw(structure(replay(InMemory(Header(version=1), events[:count]), design).machine), "little is left")
-        plt.close("all")
+        assert sheet(structure(replay(InMemory(Header(version=1), events[:count]), design).machine), "little").shapes
+
+
+def test_marks_are_runs():
+    events = [Spawn(1), Mmap(1, BASE, 100 * 4096, "rw-", ["private", "anonymous"]), Write(1, BASE, 4 * 4096),
+              Read(1, BASE + 4 * 4096, 80 * 4096), Swapout(1, BASE, 2 * 4096)]
+    picture = structure(replay(InMemory(Header(version=1), events), "anon_vma").machine)
+    area, = (node for node in picture["nodes"] if node["kind"] == "vm_area_struct")
+    assert area["marks"] == [(BASE // 4096, 2, "s"), (BASE // 4096 + 4, 80, "z")]
+
+
+@DESIGNS
+def test_before_its_walk_a_structure_says_only_which_page(design):
+    machine, page = moved_family(design, processes=30)
+    picture = structure(machine, page)
+    bare = unwalked(picture)
+    assert bare["walk"] == {"page": picture["walk"]["page"], "visits": 0, "cost": None}
+    assert visits(bare) == (0, 0) and visits(picture)[0] > 0
+    assert [{key: edge[key] for key in edge if key != "visit"} for edge in picture["edges"]] == bare["edges"]
+    assert unwalked(structure(machine))["walk"] is None
 
 
 def test_names_are_letters_in_order():
     assert [name_of(frame) for frame in (2, 27, 28, 2 + 26 + 26 * 26)] == ["a", "z", "aa", "aaa"]
-
-
-@DESIGNS
-def test_the_drawing_has_a_dot_for_each_membership(design):
-    machine, page = moved_family(design)
-    picture = structure(machine, page)
-    fig = draw(picture, "drawn")
-    axes = fig.axes[0]
-    dots = sum(isinstance(patch, Circle) for patch in axes.patches)
-    numbers = [text for text in axes.texts if text.get_text().replace("-", "").isdigit()]
-    rows = {(edge["source"] if "chain" in edge["source"] else "direct", edge["target"]) if design in CHAINED
-            else (edge["source"], edge["target"]) for edge in picture["edges"] if edge["kind"] == "member"}
-    assert dots + len(numbers) >= len(rows)
-    assert len(numbers) == sum("visit" in edge for edge in picture["edges"])
-    plt.close(fig)
-
-
-@DESIGNS
-@pytest.mark.parametrize("processes, pages", [(3, 4), (12, 4), (12, 300), (40, 300)])
-def test_no_label_covers_another(design, processes, pages):
-    machine, page = moved_family(design, processes, pages)
-    fig = draw(structure(machine, page), f"{design}: a title that says what is to be seen in this picture")
-    renderer = fig.canvas.get_renderer()
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in fig.axes[0].texts if text.get_text()]
-    width, height = fig.bbox.width, fig.bbox.height
-    for label, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{label!r} leaves the figure"
-    for (one, a), (other, b) in combinations(boxes, 2):
-        across, down = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
-        assert across < 1.5 or down < 1.5, f"{one!r} covers {other!r}"
-    plt.close(fig)
-
-
-def test_more_objects_than_fit_are_counted():
-    machine, page = moved_family("pte_chain", processes=30, pages=40)
-    fig = draw(structure(machine, page, processes=30), "many")
-    texts = [text.get_text() for text in fig.axes[0].texts]
-    assert any("Not drawn" in text for text in texts)
-    assert sum(text in ("page", "pages") for text in texts) == OBJECTS
-    plt.close(fig)

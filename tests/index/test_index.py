@@ -375,3 +375,41 @@ def test_searches_see_every_change():
             change()
             assert (reported(index, 5), index.overlaps(point)[0], len(index)) != before
             assert index.overlaps(point)[0] == len(reported(index, 5))
+
+
+def changes(index, *steps):
+    """What `passed` grows by at each step, a function of the index."""
+    grown = []
+    for step in steps:
+        before = index.passed
+        step(index)
+        grown.append(index.passed - before)
+    return grown
+
+
+def test_a_list_passes_only_what_it_links_and_unlinks():
+    rows = make_index("list")
+    a = rows.insert("a", 0, 9)
+    assert changes(rows, lambda t: t.insert("b", 5, 5), lambda t: t.insert_before("c", 0, 9, a),
+                   lambda t: t.insert_after("d", 0, 9, a), lambda t: t.move(a, 3, 4), lambda t: t.remove(a)) == [1, 1, 1, 0, 1]
+
+
+def test_an_interval_tree_passes_the_height_of_a_balanced_one():
+    tree = make_index("interval_tree")
+    nodes = [tree.insert(n, n, n) for n in range(7)]
+    assert tree.passed == 1 + 2 + 2 + 3 * 4
+    assert changes(tree, lambda t: t.insert_after("a", 6, 6, nodes[6]), lambda t: t.insert("b", 8, 8),
+                   lambda t: t.move(nodes[0], 9, 9), lambda t: t.remove(nodes[1])) == [1, 4, 4 + 4, 4]
+
+
+def test_a_prio_tree_passes_the_path_down_and_the_path_a_removed_node_sinks():
+    """The worked example: (0,7) above all, (1,2) left, (4,6) right with (6,6) below it."""
+    tree = make_index("prio_tree")
+    assert changes(tree, *(lambda t, i=i: t.insert(i, *i) for i in ((1, 2), (4, 6), (0, 7), (6, 6)))) == [1, 1, 2, 3]
+    assert tree.height == 3
+    root = tree._root.members[0]
+    assert changes(tree, lambda t: t.insert_after("a", 0, 7, root), lambda t: t.insert("b", 0, 7)) == [1, 2]
+    left, right = tree._root.left.members[0], tree._root.right.members[0]
+    # a leaf sinks nowhere; (4,6) sinks below (6,6); the root's place goes to the next of its set
+    assert changes(tree, lambda t: t.remove(left), lambda t: t.remove(right), lambda t: t.remove(root)) == [1, 2, 1]
+    assert tree.height == 2 and make_index("prio_tree").height == 0

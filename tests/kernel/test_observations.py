@@ -3,6 +3,7 @@
 import pytest
 
 from rmapmodel.study.observations import differs, observed, told_apart
+from rmapmodel.vm.kernel import Kernel
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +20,9 @@ def test_vmas_pages_and_objects_are_the_kernels(observations):
 def test_the_merge_rules_of_another_kernel_are_told_apart(observations, wrong):
     """The observations are strong enough to notice: some trace ends differently under other rules."""
     assert told_apart(observations[:100], [wrong])[wrong], f"no observation tells {wrong} from the kernel observed"
+
+
+def test_another_merge_procedure_is_told_apart(observations, monkeypatch):
+    """Not each rule of another version shows at once: the procedure of 6.1 differs where two areas could take in a third."""
+    monkeypatch.setattr(Kernel, "merge_procedure", property(lambda kernel: "6.1"))
+    assert any(map(differs, observations))

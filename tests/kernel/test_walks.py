@@ -4,7 +4,7 @@ import pytest
 
 from rmapmodel.index.interval_tree import IntervalTree
 from rmapmodel.strategies.anon_vma_chain import AnonVmaChainStrategy
-from rmapmodel.study.observations import ORIGINS, differs, observed, replayed, seen, told_apart, walked, walks
+from rmapmodel.study.observations import ORIGINS, differs, fork_servers, observed, replayed, seen, told_apart, walked, walks
 from rmapmodel.vm.frames import FIRST
 from rmapmodel.vm.vma import ACCESS, PAGE
 
@@ -46,17 +46,16 @@ def test_the_guest_found_every_frame_that_the_model_has(observations):
     assert without_access == 84
 
 
-def test_what_the_kernel_visits_for_each_origin_of_a_page(observations):
+def test_what_the_kernel_visits_for_each_origin_of_a_page():
     """Fork servers without exits, of 1 to 200 children: visits with early stop and without."""
-    rows = [row for row in observations if row["case"] == "fork_server" and not row["parameters"]["ended"]]
-    found = walks(rows)
+    found = walks(fork_servers())
     assert sorted(set(found.processes - 1)) == [1, 2, 3, 5, 10, 20, 50, 100, 150, 200]
     for _, page in found.dropna(subset="origin").iterrows():
         everyone = page.processes
         assert (page.examined, page.candidates) == {
-            "shared since before the fork": (everyone, everyone), "left to the parent": (1, everyone),
-            "copied by the parent": (1, everyone), "copied in a child": (1, 1), "new in inherited memory": (1, 1),
-            "new in an area of its own": (1, 1)}[page.origin]
+            "shared by all": (everyone, everyone), "left to the parent": (1, everyone),
+            "copied by the parent": (1, everyone)}.get(page.origin, (1, 1))
+        assert page.mappings == (everyone if page.origin == "shared by all" else 1)
     assert set(found.origin.dropna()) == set(ORIGINS) and found.alike.all()
 
 

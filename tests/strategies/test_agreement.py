@@ -16,7 +16,7 @@ from tests.traces import in_memory
 
 TRACES = [Path(__file__).parents[2] / "data" / "traces" / name for name in (  # tests/trace/test_corpus.py has the others
     "apache2-prefork.jsonl.gz", "make-compile.jsonl.gz", "python-subprocess-threads.jsonl.gz", "shell-pipeline.jsonl.gz",
-    "nginx.jsonl.zst", "realloc-loop.jsonl.zst")]
+    "nginx.jsonl.zst", "perl-workers.jsonl.zst")]
 SWAPPING = {"swapout": 3, "reclaim": 3}
 KERNELS = ("7.0", "6.18.44", "6.10", "6.5", "3.10", "2.6.34", "2.6.20", "2.6.4", "2.4.22")
 

@@ -50,8 +50,7 @@ def test_designs_and_rules_are_counted_apart():
 
 
 def test_walks_of_a_design_that_was_not_asked_are_counted_too():
-    rows = [row for row in observations.observed("walks") if row["case"] == "fork_server"
-            and row["parameters"] == {"children": 5, "ended": 0}]
+    rows = observations.fork_servers(5)[-1:]
     walks = observations.walks(rows, ["anon_vma_chain", "anonmm"])
     copies = walks[walks.origin == "copied in a child"].groupby("strategy").model_candidates.max()
     assert copies.to_dict() == {"anon_vma_chain": 1, "anonmm": 6}

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from rmapmodel.errors import InputError
-from rmapmodel.events import Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
+from rmapmodel.events import Brk, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 from rmapmodel.trace import read, write
-from rmapmodel.trace.workloads import WORKLOADS, generate, parse_params
+from rmapmodel.trace.workloads import PAGE_ORIGINS, WORKLOADS, generate, parse_params
 
 PAGE = 4096
 END = {"i386": 0xC0000000, "x86_64": 0x7FFFFFFFF000}
@@ -21,8 +21,10 @@ SMALL = {
     "rmap_test_3": {"vmas": 40, "pages": 2}, "thousand_children": {"children": 10, "pages": 7},
     "fork_server": {"children": 3, "vmas": 4, "pages": 5, "written": 2},
     "mremap_inherited": {"processes": 4, "pages": 21, "moved": 0.3, "shared": 0.6},
+    "mremap_repeated": {"processes": 3, "pages": 4, "moves": 7, "places": 2},
     "swap_pressure": {"children": 3, "pages": 20, "written": 5, "back": 6, "rounds": 4},
-    "fork_chain": {"depth": 6, "pages": 3}, "split_flood": {"pieces": 9, "children": 3},
+    "fork_chain": {"depth": 6, "pages": 3}, "fork_tree": {"forks": 9, "alive": 3, "pages": 2, "seed": 4},
+    "split_flood": {"pieces": 9, "children": 3}, "page_origins": {"children": 3, "pages": 2, "keeper": 2},
 }
 every_workload = pytest.mark.parametrize("name", sorted(SMALL))
 
@@ -37,7 +39,7 @@ def run(events, end=END["x86_64"]):
 
     All page tables are copied by fork, as up to 2.6.13. Frames are numbers, of shared memory (object, page of it).
     """
-    mms, number, used = {}, 0, Counter()
+    mms, number, used, breaks = {}, 0, Counter(), {}
 
     def take(mm, page):
         used[mm[page][0]] -= 1
@@ -54,10 +56,19 @@ def run(events, end=END["x86_64"]):
         if isinstance(event, Fork):
             assert event.child not in mms
             mms[event.child] = dict(mm)
+            if event.pid in breaks:
+                breaks[event.child] = breaks[event.pid]
             used.update(frame for frame, _ in mm.values())
             continue
         if isinstance(event, Exit):
             used.subtract(frame for frame, _ in mms.pop(event.pid).values())
+            continue
+        if isinstance(event, Brk):
+            assert event.addr % PAGE == 0
+            for page in range(breaks.get(event.pid, event.addr) // PAGE, event.addr // PAGE):
+                assert page not in mm
+                mm[page] = None, ("rw-", None, None)
+            breaks[event.pid] = event.addr
             continue
         assert event.addr % PAGE == 0 and event.len % PAGE == 0 and event.len
         assert 0x10000 <= event.addr < event.addr + event.len <= end
@@ -229,6 +240,26 @@ def test_mremap_inherited_writes_before_it_moves():
     assert last == [Write, Write, Mremap, Write, Write, Mremap, Reclaim]
 
 
+def test_mremap_repeated_goes_out_and_comes_back():
+    events = made("mremap_repeated", processes=3, pages=4, moves=7, places=2)
+    mms = run(events)
+    assert Counter(mapcounts(mms).values()) == {3: 4}
+    home, visited = events[1].addr, {pid: [events[1].addr] for pid in (2, 3)}
+    for event in events:
+        if isinstance(event, Mremap):
+            assert event.addr == visited[event.pid][-1]
+            visited[event.pid].append(event.new_addr)
+    for places in visited.values():
+        assert len(places) == 8 and places[0] == places[3] == places[6] == home
+        assert places[1] == places[4] == places[7] and places[2] == places[5] and len(set(places)) == 3
+    assert not set(visited[2][1:3]) & set(visited[3][1:3])
+
+
+def test_mremap_repeated_never_comes_back_where_it_has_as_many_places_as_moves():
+    moved = [event.new_addr for event in made("mremap_repeated", processes=2, pages=1, moves=50) if isinstance(event, Mremap)]
+    assert len(set(moved)) == 50
+
+
 def test_fork_chain():
     stay, leave = (run(made("fork_chain", depth=9, pages=4, exits=exits)) for exits in (False, True))
     assert list(stay) == list(range(1, 11)) and list(leave) == [10]
@@ -237,11 +268,36 @@ def test_fork_chain():
     assert kinds == [Spawn, Mmap, Write] + [Fork, Write, Exit] * 2 + [Reclaim]
 
 
+@pytest.mark.parametrize("alive", [2, 5])
+def test_fork_tree(alive):
+    events = made("fork_tree", forks=40, alive=alive, seed=7)
+    living = [sum(isinstance(event, Fork) for event in events[:at]) - sum(isinstance(event, Exit) for event in events[:at]) + 1
+              for at in range(len(events))]
+    assert (max(living), min(living), sum(isinstance(event, Fork) for event in events)) == (alive, 1, 40)
+    assert made("fork_tree", forks=40, alive=alive, seed=8) != events
+
+
 @pytest.mark.parametrize("pieces", [1, 2, 9, 100])
 def test_split_flood(pieces):
     mms = run(made("split_flood", pieces=pieces, children=3))
     assert [vmas(mm) for mm in mms.values()] == [pieces] * 4
     assert Counter(mapcounts(mms).values()) == {4: pieces}
+
+
+@pytest.mark.parametrize("children, pages", [(1, 1), (2, 1), (6, 3)])
+def test_page_origins(children, pages):
+    mms = run(made("page_origins", children=children, pages=pages))
+    counts = mapcounts(mms)
+    shared = {"shared by all": children + 1, "left to two": 2}
+    base = min(mms[1])
+    for origin, (pid, part) in PAGE_ORIGINS.items():
+        for owner in range(pid, children + 2 if pid > 1 else pid + 1):
+            frames = [mms[owner][base + part * pages + page][0] for page in range(pages)]
+            assert [counts[frame] for frame in frames] == [shared.get(origin, 1)] * pages
+    last = run(made("page_origins", children=children, pages=pages, keeper=children))
+    assert [pid for pid in last if last[pid][base] == last[1][base]] == [1, children + 1]
+    assert vmas(mms[1]) == 1 and all(vmas(mms[pid]) == 2 for pid in mms if pid > 1)
+    assert sum(counts.values()) == pages * (3 + 5 * children)
 
 
 def test_every_workload_is_tested_small():
@@ -326,6 +382,7 @@ def test_the_command_in_the_source_makes_the_same_trace():
     ("mremap_inherited", {"shared": float("nan")}, "mremap_inherited: shared: a number from 0 to 1 is wanted, not nan"),
     ("mremap_inherited", {"shared": True}, "mremap_inherited: shared: a number from 0 to 1 is wanted, not True"),
     ("mremap_inherited", {"processes": 0}, "mremap_inherited: processes: an integer from 1 to 4194304 is wanted, not"),
+    ("page_origins", {"children": 2, "keeper": 3}, "page_origins: keeper: there are 2 children"),
     ("mremap_inherited", {"processes": 4194304, "pages": 2**31}, "mremap_inherited: processes: the areas need "),
     ("fork_chain", {"exits": 2}, "fork_chain: exits: true or false is wanted, not 2"),
     ("fork_chain", {"exits": "maybe"}, "fork_chain: exits: true or false is wanted, not 'maybe'"),
