@@ -111,7 +111,7 @@ def fits(frame):
     return pd.DataFrame(rows)
 
 
-def recorded():
+def recorded_walks():
     """Walks of a real kernel for pages of these origins, and the model's: one row a page that was looked at.
 
     Columns `kernel`, `processes`, `origin`, `mappings`, `examined` and `candidates` of the kernel, `model_examined` and
