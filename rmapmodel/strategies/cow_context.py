@@ -175,10 +175,15 @@ class CowContextStrategy(Strategy):
 
     # -- vmas: only what is not where its offsets say is recorded (should_track_remap)
 
+    def offset(self, vma):
+        """The index of the page at a vma's start: vm_pgoff, a file's offset in a private file area."""
+        return vma.pgoff
+
     def track(self, vma):
         """Records a touched vma that is not at its offset; forgets what was recorded of it before."""
-        delta = vma.start - vma.pgoff
-        wanted = (vma.pgoff, vma.pgoff + vma.pages, delta) if vma.faulted and delta else None
+        index = self.offset(vma)
+        delta = vma.start - index
+        wanted = (index, index + vma.pages, delta) if vma.faulted and delta else None
         if wanted != vma.links:
             self.forget(vma)
             if wanted is not None:
@@ -236,7 +241,7 @@ class CowContextStrategy(Strategy):
     # -- pages: each holds a reference of its context
 
     def mapped_new(self, vma, frames, pages):
-        self.frames.index[frames] = pages - vma.start + vma.pgoff
+        self.frames.index[frames] = pages - vma.start + self.offset(vma)
         self.point(frames, vma.mm.anon)
 
     def point(self, frames, context):
@@ -262,7 +267,7 @@ class CowContextStrategy(Strategy):
 
     def swapped_in(self, vma, frames, pages, exclusive):
         fresh = self.frames.anchor[frames] == 0
-        self.frames.index[frames[fresh]] = pages[fresh] - vma.start + vma.pgoff
+        self.frames.index[frames[fresh]] = pages[fresh] - vma.start + self.offset(vma)
         self.point(frames[fresh & exclusive], vma.mm.anon)
         self.point(frames[fresh & ~exclusive], self.context_of_shared(vma))
 
@@ -319,7 +324,7 @@ class CowContextStrategy(Strategy):
                 continue
             inside = which[low:high]
             walk.lines[places[inside]] += self.ledger.lines("vm_area_struct")
-            if vma.start - vma.pgoff != delta:
+            if vma.start - self.offset(vma) != delta:
                 continue
             met = True
             walk.ptes[places[inside]] += 1
