@@ -1,6 +1,7 @@
 """Each notebook in a real JupyterLab: all cells run, and its explorer tells what the package computes."""
 
 import re
+import time
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -51,11 +52,12 @@ def wait_until_run(page):
 
 @dataclass
 class Press:
-    """A key pressed at a slider, the number of it among the explorer's, and what the explorer then shows."""
+    """A key pressed at a slider, the number of it among the explorer's, what the explorer then shows, and its seconds."""
 
     slider: int
     key: str
     shown: str
+    took: float
 
 
 def presses(explorer):
@@ -65,8 +67,10 @@ def presses(explorer):
     for number, control in enumerate(sliders):
         before, step = explorer.shown.value, 1 if control.index + 1 < len(control.options) else -1
         while explorer.shown.value == before and 0 <= control.index + step < len(control.options):
+            began = time.process_time()
             control.index += step
-            moves.append(Press(number, "ArrowRight" if step > 0 else "ArrowLeft", explorer.shown.value))
+            took = time.process_time() - began
+            moves.append(Press(number, "ArrowRight" if step > 0 else "ArrowLeft", explorer.shown.value, took))
     return moves
 
 
@@ -100,6 +104,7 @@ def follow(page, box, explorer):
     expect(answer).to_have_text(text_of(page, asked))
     moves = presses(explorer)
     assert any(press.shown != asked for press in moves), "no slider of the explorer changes what it tells"
+    assert min(press.took for press in moves) < 0.1, "let the explorer look up what was computed before"
     for press in moves:
         box.locator(".noUi-handle").nth(press.slider).focus()
         page.keyboard.press(press.key)
