@@ -7,7 +7,7 @@ what a kernel built that way would ask, and tells it what happened (strategies/b
 import numpy as np
 
 from .. import events
-from ..errors import InputError
+from ..errors import InputError, NoMemory
 from . import faults, processes, reclaim, syscalls
 from .budget import Budget
 from .frames import FIRST, Frames, Swap
@@ -29,7 +29,7 @@ class Machine:
 
     `strategy` is a Strategy, `kernel` a Kernel, `arch` "x86_64" or "i386", `max_memory` bytes; `contents` keeps what each
     page holds. Errors: InputError with `field` set for an event that Linux would refuse, or that needs more than
-    `max_memory`.
+    `max_memory`; NoMemory for one that an allocation failed (`Ledger.fail_at`), which leaves what Linux leaves.
     """
 
     def __init__(self, strategy, kernel=None, arch="x86_64", max_memory=4 << 30, contents=False):
@@ -64,11 +64,19 @@ class Machine:
             raise InputError(f"process {pid} does not exist", field="pid")
         return mm
 
-    def new_mm(self):
-        """An empty mm, known to the machine but not yet to the strategy."""
+    def new_mm(self, parent=None):
+        """An empty mm, made by exec or by fork of `parent`; raises NoMemory, and makes none."""
         self.budget.need(MM_MEMORY)
         mm = Mm(self._number("mm"), self.budget)
         self.mms[mm.number] = mm
+        try:
+            if parent is None:
+                self.strategy.mm_made(mm)
+            else:
+                self.strategy.mm_forked(mm, parent)
+        except NoMemory:
+            self.drop_mm(mm)
+            raise
         return mm
 
     def drop_mm(self, mm):
@@ -100,8 +108,8 @@ class Machine:
 
     def add_vma(self, vma):
         """Counts and inserts a vma that did not merge, before the strategy links it."""
-        self.budget.need(VMA_MEMORY)
         self.ledger.alloc("vm_area_struct")
+        self.budget.need(VMA_MEMORY)
         vma.mm.insert(vma)
         if vma.file is not None:
             vma.file.vmas += 1
@@ -109,16 +117,27 @@ class Machine:
     def forget(self, vma):
         """Unlinks a vma that already left its mm, and frees it (and a shared anonymous object with its last vma)."""
         self.strategy.unlinked(vma)
+        self._free_vma(vma)
+
+    def take_back(self, vma):
+        """Frees a vma that `add_vma` inserted and the strategy had no memory to link."""
+        vma.mm.remove(vma)
+        self._free_vma(vma)
+
+    def _free_vma(self, vma):
         self.ledger.free("vm_area_struct")
         self.budget.free(VMA_MEMORY)
-        file = vma.file
-        if file is not None:
-            file.vmas -= 1
-            if file.shmem and not file.vmas:
-                for _, entries in file.cache.spans(0, 1 << 52):
-                    self.frames.give(entries[entries >= FIRST])
-                file.cache.clear()
-                del self.file_numbers[file.number]
+        if vma.file is not None:
+            vma.file.vmas -= 1
+            self.put_file(vma.file)
+
+    def put_file(self, file):
+        """Frees a shared anonymous object that no vma maps (any more)."""
+        if file.shmem and not file.vmas:
+            for _, entries in file.cache.spans(0, 1 << 52):
+                self.frames.give(entries[entries >= FIRST])
+            file.cache.clear()
+            self.file_numbers.pop(file.number, None)
 
     # -- the truth ---------------------------------------------------------------------------------------------------
 
