@@ -1,6 +1,7 @@
 """The commands of contract.md section 3; each imports what it needs when it runs."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -28,7 +29,9 @@ def main(argv=None):
     """Runs a command line; returns the exit status: 0 done, 1 a result that fails its own check, 2 bad input."""
     try:
         args = parser().parse_args(argv)
-        return args.command(args) or 0
+        status = args.command(args) or 0
+        sys.stdout.flush()
+        return status
     except InputError as error:
         print(f"rmapmodel: error: {_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -36,11 +39,22 @@ def main(argv=None):
         print(f"rmapmodel: failed: {_one_line(error)}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 0
+    except OSError as error:  # a full disk, wherever it is met
+        _forget_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"rmapmodel: error: {_one_line(where + (error.strerror or str(error)))}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("rmapmodel: interrupted", file=sys.stderr)
         return 130
+
+
+def _forget_stdout():
+    """Lets go of what could not be printed, which Python would try again when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(error):

@@ -29,7 +29,10 @@ class PageTable:
 
     def make(self, start, end):
         """Yields (page, entries) for every part of [start, end), making the leaves that are missing."""
-        for number in range(start // LEAF, (end - 1) // LEAF + 1):
+        numbers = range(start // LEAF, (end - 1) // LEAF + 1)
+        if len(numbers) > len(self.leaves):
+            self.budget.foresee((len(numbers) - len(self.leaves)) * (LEAF * 4 + 200))
+        for number in numbers:
             leaf = self.leaves.get(number)
             if leaf is None:
                 self.budget.need(LEAF * 4 + 200)
