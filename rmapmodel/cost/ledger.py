@@ -12,6 +12,10 @@ COUNTERS = ("pages", "mappings", "vmas_examined", "vmas_candidates", "index_node
 """The keys of `reclaim` in a replay (contract section 4)."""
 
 
+INSTANCE_MEMORY = 130
+"""Estimated bytes this program needs to count the acquisitions of one more instance of a lock."""
+
+
 class Locking:
     """The acquisitions of a lock in one mode: how many, the longest and the last hold in nodes, how many an instance."""
 
@@ -53,7 +57,7 @@ class Ledger:
         self.locks = {}
         self.walk_lengths = {"early_stop": {}, "full": {}}
         self.copies = 0
-        self._until_failure = 0
+        self._until_failure, self.budget = 0, None  # the machine brings its budget
 
     def fail_at(self, k):
         """Makes the `k`-th allocation from here on fail, once; objects that are made together count one by one."""
@@ -122,6 +126,8 @@ class Ledger:
         locking = self.locks.get((name, mode))
         if locking is None:
             locking = self.locks[name, mode] = Locking()
+        if self.budget is not None and instance is not None and instance not in locking.by_instance:
+            self.budget.need(INSTANCE_MEMORY)
         locking.note(instance, nodes, count)
 
     def hold_on(self, name, mode, nodes):

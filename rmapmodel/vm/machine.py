@@ -23,6 +23,9 @@ VMA_MEMORY = 700
 MM_MEMORY = 2500
 """Estimated bytes this program needs for a vma with what a design links to it, and for an mm."""
 
+FILE_MEMORY, REFUSAL_MEMORY = 1500, 500
+"""The same for a file with its indexes (its name comes on top), and for a refused event with what it left undone."""
+
 
 class Machine:
     """Executes events for one design.
@@ -43,6 +46,7 @@ class Machine:
         self.refused, self.line, self.touched = [], None, []
         self.reclaimed_mappings = 0
         self._numbers = {"mm": 0, "file": 0}
+        self.ledger.budget = self.budget
         strategy.attach(self)
         self.merger = Merger(self)
 
@@ -100,6 +104,7 @@ class Machine:
         return self._file(None, pages)
 
     def _file(self, name, pages):
+        self.budget.need(FILE_MEMORY + len(name or ""))
         file = File(self._number("file"), name, self.budget, pages)
         self.file_numbers[file.number] = file
         return file
@@ -137,7 +142,8 @@ class Machine:
             for _, entries in file.cache.spans(0, 1 << 52):
                 self.frames.give(entries[entries >= FIRST])
             file.cache.clear()
-            self.file_numbers.pop(file.number, None)
+            if self.file_numbers.pop(file.number, None):
+                self.budget.free(FILE_MEMORY)
 
     # -- the truth ---------------------------------------------------------------------------------------------------
 
@@ -233,6 +239,7 @@ class Machine:
 
     def refuse(self, op, reason, because=None):
         """Notes an event, or a part of one, that this design's kernel refuses; `because` is the line it follows from."""
+        self.budget.need(REFUSAL_MEMORY)
         self.refused.append({"line": self.line, "op": op, "reason": reason, "because": because})
 
     def check(self, frames=None):

@@ -51,6 +51,9 @@ CASES = {  # name: (what the file is called, its bytes, exit status, what is sai
     "a write of 2^46 bytes": ("t.jsonl", lambda: writes(1 << 46), 2, "--max-memory"),
     "a write of 2^40 bytes": ("t.jsonl", lambda: writes(1 << 40), 2, "--max-memory"),
     "a fork bomb of 10^6 pids": ("t.jsonl.gz", lambda: gzip.compress(fork_bomb(10 ** 6), 1), 2, "--max-memory"),
+    "5,000 files with long names": ("t.jsonl.gz", lambda: gzip.compress(SPAWN + b"".join(
+        (AREA % b"4096").replace(b'"anonymous"]', b'"noreserve"],"file":"%d%s"' % (n, b"x" * 200_000))
+        + b'{"op":"munmap","pid":1,"addr":"0x100000","len":4096}\n' for n in range(5_000)), 1), 2, "--max-memory"),
     "a bomb of gzip": ("t.jsonl.gz", lambda: bomb(zlib.compressobj(9, wbits=31), b"\x00", 1 << 30), 2, "longer than 1 MiB"),
     "a bomb of zstd": ("t.jsonl.zst", lambda: bomb(zstandard.ZstdCompressor().compressobj(), b" ", 1 << 30), 2, "longer than 1 MiB"),
     "a bomb of blank lines": ("t.jsonl.gz", lambda: bomb(zlib.compressobj(6, wbits=31), b"\n", 1 << 28), 2, "the line is blank"),
@@ -70,11 +73,14 @@ CASES = {  # name: (what the file is called, its bytes, exit status, what is sai
     "a file called <script>": ("t.jsonl", lambda: SPAWN + (AREA % b"4096").replace(
         b'"anonymous"]', b'"noreserve"],"file":"<script>alert(1)</script>"'), 0, ""),
     "a strace line of 100 MB": ("log", lambda: log(b"brk(NULL) = 0x1000") + b"1 1700000001.0 " + b"x" * (100 << 20), None, ""),
-    "strace: a million processes": ("log", lambda: b"".join(
+    "strace: 200,000 processes": ("log", lambda: b"".join(
         b"%d 1700000000.000001 brk(NULL) = 0x1000\n" % n for n in range(1, 200_000)), None, ""),
     "strace: 10^5 unfinished calls": ("log", lambda: b"".join(
         b"%d 1700000000.000001 mmap(NULL, 4096 <unfinished ...>\n" % n for n in range(1, 100_000)), None, ""),
     "strace: brk of 2^60": ("log", lambda: log(b"brk(NULL) = 0x1000", b"brk(0x1000000000000000) = 0x1000000000000000"), None, ""),
+    "a perf line of 100 MB": ("log.perf", lambda: b"sh 1 1700000000.000001: " + b"x" * (100 << 20), None, ""),
+    "perf: 10^5 threads": ("log.perf", lambda: b"".join(
+        b"sh %d 1700000000.%06d: PERF_RECORD_FORK(%d:%d):(%d:%d)\n" % (n, n, n + 1, n + 1, n, n) for n in range(1, 100_000)), None, ""),
     "deep YAML": ("p.yml", lambda: nested(b"[", b"]", 100_000), 2, "nests too deeply"),
     "YAML that makes much of little": ("p.yml", lambda: b"a0: &a0 [x, x]\n" + b"".join(
         b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 60)), 2, "aliases are not read"),
@@ -94,6 +100,8 @@ CASES = {  # name: (what the file is called, its bytes, exit status, what is sai
 def command(name):
     if name == "log":
         return ["import", "strace", name]
+    if name == "log.perf":
+        return ["import", "strace", os.path.join(ROOT, "tests/trace/logs/sh-true-2.strace"), "--perf", name, "-o", "t.jsonl"]
     if name == "p.yml":
         return ["report", os.path.join(ROOT, "tests/report/notebooks/01-figure.ipynb"), "-y", name]
     if name == "n.ipynb":
