@@ -240,11 +240,6 @@ class Strategy:
         self.mapped_new(vma, new, pages)
         self.unmapped(vma.mm, old, pages)
 
-    def copied_from_file(self, vma, old, new, pages):
-        """`vma` maps `new` anonymous frames in place of `old` ones of the page cache."""
-        self.mapped_new(vma, new, pages)
-        self.file_unmapped(vma.mm, old, pages)
-
     def reused(self, vma, frames, pages):
         """`vma`, the last to map these anonymous frames, wrote to them and keeps them."""
 

@@ -171,11 +171,17 @@ def copy_early(machine, vma, page, entries, at):
 
 def copy_pages(machine, vma, page, entries, at):
     """Gives `vma` copies of its own of the pages mapped at `entries[at]` (mm/memory.c:wp_page_copy)."""
+    strategy = machine.strategy
+
+    def copied_from_file(vma, old, new, pages):
+        strategy.mapped_new(vma, new, pages)
+        strategy.file_unmapped(vma.mm, old, pages)
+
     anonymous = (machine.frames.flags[entries[at]] & ANON) != 0
     if anonymous.any():
-        _copy(machine, vma, page, entries, at[anonymous], machine.strategy.copied_on_write)
+        _copy(machine, vma, page, entries, at[anonymous], strategy.copied_on_write)
     if not anonymous.all():
-        _copy(machine, vma, page, entries, at[~anonymous], machine.strategy.copied_from_file)
+        _copy(machine, vma, page, entries, at[~anonymous], copied_from_file)
 
 
 def _copy(machine, vma, page, entries, at, tell):
