@@ -5,10 +5,9 @@ import json
 import sys
 import tempfile
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from rmapmodel.errors import CheckFailed, InputError
+from rmapmodel.errors import CheckFailed, InputError, hint
 from rmapmodel.report import inputs
 from rmapmodel.report.collect import Figure, failed_check
 from rmapmodel.report.folder import SCHEMA
@@ -64,8 +63,7 @@ def look_up(ids, report="reports", full=False):
     where = figures()
     for id in ids:
         if id not in where:
-            near = get_close_matches(id, where, n=1, cutoff=0)
-            raise InputError(f"no notebook shows a figure {id!r}{f'; did you mean {near[0]}?' if near else ''}")
+            raise InputError(f"no notebook shows a figure {id!r}{hint(id, where, at_all=True)}")
     paths = sorted({where[id] for id in ids})
     given, shared = values(paths, {}), inputs.common()
     found = {}

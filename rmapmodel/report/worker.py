@@ -6,6 +6,7 @@ reason} where the tools failed and not the notebook. Each finished cell is also 
 something is left to show when the process or its kernel is killed.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -84,6 +85,8 @@ def _execute(request, tell):
 
 def main():
     """Serve requests until stdin ends."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # where memory runs out, a notebook goes, and neither the report nor a neighbour
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not get among the events
     import_jsonschema()

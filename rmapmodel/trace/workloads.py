@@ -9,11 +9,10 @@ import numbers
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
-from ..errors import InputError
+from ..errors import InputError, hint
 from ..events import Brk, Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 
 PAGE = 4096
@@ -63,7 +62,7 @@ class Workload:
         for name in values:
             if name not in self.parameters:
                 known = ", ".join(self.parameters)
-                raise InputError(f"no such parameter{_nearest(name, self.parameters)}; it has {known}",
+                raise InputError(f"no such parameter{hint(name, self.parameters)} (it has {known})",
                                  path=self.name, field=name)
         return {name: self._checked(name, values.get(name, default))
                 for name, (_, default, _) in self.parameters.items()}
@@ -112,7 +111,7 @@ def generate(name: str, **params) -> tuple[Header, Iterator[Event]]:
     ['Write', 'Fork', 'Reclaim']
     """
     if name not in WORKLOADS:
-        raise InputError(f"no such workload{_nearest(name, WORKLOADS)}; there are {', '.join(WORKLOADS)}", path=name)
+        raise InputError(f"no such workload{hint(name, WORKLOADS)} (there are {', '.join(WORKLOADS)})", path=name)
     chosen = WORKLOADS[name]
     values = chosen.check(params)
     try:
@@ -152,11 +151,6 @@ def _value(text):
         except ValueError:
             pass
     return text
-
-
-def _nearest(word, known):
-    close = get_close_matches(word, known, n=1)
-    return f", perhaps {close[0]}" if close else ""
 
 
 def _fit(pages, arch, field):

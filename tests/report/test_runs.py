@@ -80,6 +80,17 @@ def test_a_deaf_cell_is_killed_tried_again_and_what_it_did_is_kept(tmp_path, mon
     assert not [process for process in psutil.Process().children(recursive=True) if process.is_running()]
 
 
+def test_a_notebook_that_wants_all_memory_is_named_and_the_others_go_on(tmp_path, capsys):
+    cells = [{"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+             for source in ("print('begun')", "print(open('/proc/self/oom_score_adj').read())", "bytearray(1 << 50)")]
+    (tmp_path / "07-hungry.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    assert run([str(tmp_path / "07-hungry.ipynb"), *paths("03")], {"MEASURED": "4"}, out=tmp_path / "out") == 1
+    assert "07-hungry: cell 3: MemoryError" in capsys.readouterr().err
+    page = (tmp_path / "out/notebooks/07-hungry.html").read_text()
+    assert "begun" in page and "1000" in page  # the kernel is the first to go where memory runs out
+    assert (tmp_path / "out/notebooks/03-failing-check.ipynb").exists()
+
+
 def test_a_notebook_has_a_limit_too(tmp_path, capsys):
     assert run(paths("04"), out=tmp_path / "out", notebook_seconds=4) == 1
     assert "the notebook ran longer than 4 s, twice" in capsys.readouterr().err

@@ -369,10 +369,10 @@ def test_the_command_in_the_source_makes_the_same_trace():
 
 
 @pytest.mark.parametrize("name, params, message", [
-    ("test_mmap4", {}, "test_mmap4: no such workload, perhaps test_mmap"),
-    ("xyz", {}, "xyz: no such workload; there are test_mmap, "),
-    ("test_mmap2", {"fork": 1}, "test_mmap2: fork: no such parameter, perhaps forks; it has cache_pages, forks"),
-    ("test_mmap", {"xyz": 1}, "test_mmap: xyz: no such parameter; it has cache_pages"),
+    ("test_mmap4", {}, "test_mmap4: no such workload; did you mean test_mmap"),
+    ("xyz", {}, "xyz: no such workload (there are test_mmap, "),
+    ("test_mmap2", {"fork": 1}, "test_mmap2: fork: no such parameter; did you mean forks"),
+    ("test_mmap", {"xyz": 1}, "test_mmap: xyz: no such parameter (it has cache_pages"),
     ("test_mmap", {"cache_pages": 1}, "test_mmap: cache_pages: an integer from 2 to 500000 is wanted, not 1"),
     ("test_mmap", {"cache_pages": 500_001}, "test_mmap: cache_pages: an integer from 2 to 500000 is wanted, not 5000"),
     ("test_mmap", {"cache_pages": 2.0}, "test_mmap: cache_pages: an integer from 2 to 500000 is wanted, not 2.0"),
