@@ -87,6 +87,7 @@ def main():
     """Serve requests until stdin ends."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")  # where memory runs out, a notebook goes, and neither the report nor a neighbour
+    os.environ["COLUMNS"] = "80"  # tracebacks are as wide as the terminal that the report is made from
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not get among the events
     import_jsonschema()
