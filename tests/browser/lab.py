@@ -82,20 +82,22 @@ def running(folder):
         process = subprocess.Popen([Path(sys.executable).with_name("jupyter"), *arguments()], cwd=folder, env=variables,
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        told = _told(folder, process)
-        yield Lab(told["url"], told["token"], psutil.Process(process.pid))
+        yield _listening(folder, process)
     finally:
         if process.poll() is None:
             end(psutil.Process(process.pid))
             process.wait()
 
 
-def _told(folder, process):
-    """What the server writes of itself once it listens."""
-    file, until = folder / "jupyter_runtime_dir" / f"jpserver-{process.pid}.json", time.monotonic() + 60
+def _listening(folder, process):
+    """The Lab of a process, once it answers: it writes down its address and its token a little before."""
+    file, until = folder / "jupyter_runtime_dir" / f"jpserver-{process.pid}.json", time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
         try:
-            return json.loads(file.read_text())
-        except (OSError, ValueError):
+            told = json.loads(file.read_text())
+            lab = Lab(told["url"], told["token"], psutil.Process(process.pid))
+            lab.ask("api")
+            return lab
+        except (OSError, ValueError):  # no file yet, half of it, or nobody there
             time.sleep(0.05)
     raise AssertionError((folder / "lab.log").read_text())

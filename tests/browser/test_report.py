@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rmapmodel.report import run
-from rmapmodel.report.collect import people
+from rmapmodel.report.collect import failed_check, people
 from rmapmodel.report.parameters import find
 from tests.browser.chromium import needed, offline, whole
 from tests.report.small import once
@@ -16,12 +16,14 @@ NOTEBOOKS = [path.stem for path in find()]
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory):
-    """A report over all notebooks at test scale; the one over the others has all of them, not the few of its own scale."""
-    status, folder = once(tmp_path_factory, "report-of-all", lambda folder: run(
-        out=folder, scale="test", parameters={"NOTEBOOKS": ""}))
-    assert status == 0
-    return folder
+def made(tmp_path_factory):
+    """(exit status, folder) of a report over all at test scale; the last reads all others, not the few of its own scale."""
+    return once(tmp_path_factory, "report-of-all", lambda folder: run(out=folder, scale="test", parameters={"NOTEBOOKS": ""}))
+
+
+@pytest.fixture(scope="session")
+def report(made):
+    return made[1]
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +35,12 @@ def manifest(report):
 def page(report, browser):
     with offline(browser) as page:
         yield page
+
+
+def test_every_notebook_finishes_and_every_check_passes(made, manifest):
+    assert {name: entry["error"] for name, entry in manifest["notebooks"].items() if entry["error"]} == {}
+    assert [claim for entry in manifest["notebooks"].values() for claim in entry["claims"] if failed_check(claim)] == []
+    assert made[0] == 0
 
 
 def test_the_index_shows_every_figure(report, manifest, page):
