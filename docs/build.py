@@ -81,7 +81,7 @@ def linked(text, folder):
 def write_workbook(report, folder):
     """The executed notebooks, a page each."""
     executed = sorted((report / "notebooks").glob("*.ipynb"))
-    pages = {folder / f"{path.name.partition('.')[0]}.ipynb": path for path in executed}
+    pages = {folder / f"{path.name.removesuffix('.ipynb').removesuffix('.failed')}.ipynb": path for path in executed}
     for page in pages:
         page.touch()
     for page, path in pages.items():
@@ -95,7 +95,7 @@ def write_workbook(report, folder):
                 del data[kind]
             if "text/markdown" in data:  # myst-nb leaves its links as they are
                 told = linked("".join(data["text/markdown"]), folder)
-                data["text/markdown"] = re.sub(r"(\]\([\w-]+)\.ipynb", r"\1.html", told)
+                data["text/markdown"] = re.sub(r"(\]\([\w.-]+)\.ipynb", r"\1.html", told)
         page.write_text(json.dumps(notebook), encoding="utf-8")
     write_contents(folder, "The workbook", [page.stem for page in pages])
 
