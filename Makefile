@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything is installed into .venv, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report site pictures test mutation bench history tables lab lock
+.PHONY: help setup report site pictures test mutation fuzz reliability bench history audit tables lab lock
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12` chooses another.
@@ -15,6 +15,8 @@ LOCKED := $(shell { cat requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | c
 INSTALLED := $(shell { cat pyproject.toml requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
 MUTATION := $(VENV)/mutation/installed-$(shell cksum < tests/mutation/requirements.txt | tr ' ' '-')
 BENCH := $(VENV)/bench/installed-$(shell cksum < benchmarks/requirements.txt | tr ' ' '-')
+FUZZ := $(VENV)/fuzz/installed-$(shell cksum < tests/fuzz/requirements.txt | tr ' ' '-')
+SECONDS := 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help: ## List the targets.
@@ -43,6 +45,14 @@ bench: $(BENCH) ## Measure the model beside Linux and other libraries, print one
 
 history: $(BENCH) ## The same by pytest-benchmark, which keeps each run in .benchmarks for `pytest-benchmark compare`.
 	$(VENV)/bench/bin/python -m pytest -p no:cacheprovider -o addopts= benchmarks/history.py --benchmark-autosave $(ARGS)
+fuzz: setup $(FUZZ) ## Search for inputs that are not refused as they should be, with coverage for a guide (SECONDS each).
+	PYTHONPATH=$(CURDIR)/$(VENV)/fuzz/lib:$(CURDIR) $(BIN)/python -m tests.fuzz.harness $(SECONDS) $(KINDS)
+
+reliability: setup ## Print the table of docs/reliability.md: what was tried, how many times, what was lost.
+	$(BIN)/python tests/faults/table.py $(ARGS)
+
+audit: setup ## Say which locked packages have known vulnerabilities (a report; needs osv.dev).
+	$(BIN)/python tests/audit.py
 
 tables: setup ## Make the tables of data/tables anew from data/traces (minutes).
 	$(BIN)/python data/corpus/tables.py
@@ -66,6 +76,12 @@ $(MUTATION): tests/mutation/requirements.txt $(VENV)/locked-$(LOCKED)
 $(BENCH): benchmarks/requirements.txt $(VENV)/locked-$(LOCKED)
 	$(PYTHON) -m venv --clear $(VENV)/bench
 	$(VENV)/bench/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps -r $<
+	touch $@
+
+# atheris is used beside the locked packages, which the commands that it fuzzes need.
+$(FUZZ): tests/fuzz/requirements.txt $(VENV)/locked-$(LOCKED)
+	rm -rf $(VENV)/fuzz
+	$(PIP) install --quiet --require-hashes --no-deps --target $(VENV)/fuzz/lib -r $<
 	touch $@
 
 $(VENV)/locked-$(LOCKED): requirements.lock

@@ -81,7 +81,7 @@ def linked(text, folder):
 def write_workbook(report, folder):
     """The executed notebooks, a page each."""
     executed = sorted((report / "notebooks").glob("*.ipynb"))
-    pages = {folder / f"{path.name.partition('.')[0]}.ipynb": path for path in executed}
+    pages = {folder / f"{path.name.removesuffix('.ipynb').removesuffix('.failed')}.ipynb": path for path in executed}
     for page in pages:
         page.touch()
     for page, path in pages.items():
@@ -90,8 +90,12 @@ def write_workbook(report, folder):
             if cell["cell_type"] == "markdown":
                 cell["source"] = linked(source(cell), folder)
         for output in outputs(notebook):
-            for kind in OURS & output.get("data", {}).keys():
-                del output["data"][kind]
+            data = output.get("data", {})
+            for kind in OURS & data.keys():
+                del data[kind]
+            if "text/markdown" in data:  # myst-nb leaves its links as they are
+                told = linked("".join(data["text/markdown"]), folder)
+                data["text/markdown"] = re.sub(r"(\]\([\w.-]+)\.ipynb", r"\1.html", told)
         page.write_text(json.dumps(notebook), encoding="utf-8")
     write_contents(folder, "The workbook", [page.stem for page in pages])
 

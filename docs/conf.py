@@ -19,6 +19,7 @@ nb_merge_streams = True
 nb_ipywidgets_js = {}
 myst_enable_extensions = []
 myst_heading_anchors = 3
+myst_heading_slug_func = "rmapmodel.report.pages.heading_id"
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"

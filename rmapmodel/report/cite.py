@@ -7,7 +7,7 @@ import textwrap
 from rmapmodel import __version__
 from rmapmodel.report import inputs
 from rmapmodel.report.excerpt import CELL, WIDTH, ascii_of, excerpt, lines, numbers, one_line, parted
-from rmapmodel.report.parameters import values
+from rmapmodel.report.parameters import EXECUTED, values
 from rmapmodel.report.registry import look_up
 
 AUTHOR = "The rmapmodel authors"
@@ -33,8 +33,8 @@ def provenance(entry):
     path, id = entry.path, entry.figure.id
     full = values([path], {})[path.stem]
     given = {name: f"{name}={shlex.quote(spelled(entry.parameters[name]))}" for name in full}
-    changed = [f"-p {text}" for name, text in given.items() if entry.parameters[name] != full[name]]
-    command = " ".join(["rmapmodel report", path.stem, *changed])
+    changed = [f"-p {text}" for name, text in given.items() if name != EXECUTED and entry.parameters[name] != full[name]]
+    command = " ".join(["rmapmodel report", *([] if EXECUTED in full else [path.stem]), *changed])
     told = {
         "Parameters": ", ".join(given.values()) or "none",
         "Version": f"rmapmodel {__version__}, notebook {path.stem}, key of its inputs {entry.key[:16]}",

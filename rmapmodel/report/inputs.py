@@ -28,16 +28,18 @@ def common():
     }
 
 
-def of(path, parameters, shared=None):
+def of(path, parameters, shared=None, others=None):
     """Return what one notebook depends on: its `sha256`, `parameters`, the `inputs` they name, and the `key` of it all.
 
     The key is another where any of this has changed, or any of `shared`, which is common() where it is not given. Cells
     are taken as they are committed: outputs that an editor saved with them are no input. Of the parameters' values those
-    are hashed that are the name of a file, or a list of them.
+    are hashed that are the name of a file, or a list of them. `others` are the keys of the notebooks that it reads.
     """
     named = {name: _named(value, path.parent) for name, value in parameters.items()}
     own = {"sha256": sha256(dumps(strip(load(path))).encode()), "parameters": parameters,
            "inputs": {name: files for name, files in named.items() if files}}
+    if others:
+        own["others"] = others
     return {**own, "key": _digest([shared or common(), own])}
 
 

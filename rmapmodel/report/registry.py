@@ -5,14 +5,13 @@ import json
 import sys
 import tempfile
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from rmapmodel.errors import CheckFailed, InputError
+from rmapmodel.errors import CheckFailed, InputError, hint
 from rmapmodel.report import inputs
 from rmapmodel.report.collect import Figure, failed_check
 from rmapmodel.report.folder import SCHEMA
-from rmapmodel.report.parameters import find, load, source, values
+from rmapmodel.report.parameters import EXECUTED, find, load, source, values
 from rmapmodel.report.run import executed
 
 
@@ -64,8 +63,7 @@ def look_up(ids, report="reports", full=False):
     where = figures()
     for id in ids:
         if id not in where:
-            near = get_close_matches(id, where, n=1, cutoff=0)
-            raise InputError(f"no notebook shows a figure {id!r}{f'; did you mean {near[0]}?' if near else ''}")
+            raise InputError(f"no notebook shows a figure {id!r}{hint(id, where, at_all=True)}")
     paths = sorted({where[id] for id in ids})
     given, shared = values(paths, {}), inputs.common()
     found = {}
@@ -73,6 +71,9 @@ def look_up(ids, report="reports", full=False):
         if told := current(path, report, shared, given[path.stem] if full else None):
             found |= _kept(path, told, Path(report))
     missing = sorted({where[id] for id in ids if id not in found})
+    if any(EXECUTED in given[path.stem] for path in missing):  # they are run with all that they read
+        missing = find()
+        given = values(missing, {})
     if missing:
         print(f"rmapmodel: note: {report} has no current {' '.join(id for id in ids if id not in found)}: "
               f"running {' '.join(path.stem for path in missing)}", file=sys.stderr)
@@ -91,12 +92,16 @@ def current(path, report, shared, parameters=None):
     try:
         manifest = json.loads((Path(report) / "manifest.json").read_text(encoding="utf-8"))
         told = manifest["notebooks"][path.stem]
+        read = [path.with_name(f"{stem}.ipynb") for stem in told.get("others", ())]
+        wanted = values(read, {}) if parameters else {}
+        others = {each.stem: current(each, report, shared, wanted.get(each.stem))["key"] for each in read}
         same = manifest["schema"] == SCHEMA and manifest["versions"] == inputs.versions() and not told["error"] \
-            and parameters in (None, told["parameters"]) \
-            and told["key"] == inputs.of(path, told["parameters"], shared)["key"]
+            and parameters in (None, told["parameters"] | ({EXECUTED: ""} if others else {})) \
+            and (EXECUTED in told["parameters"]) == bool(others) \
+            and told["key"] == inputs.of(path, told["parameters"], shared, others)["key"]
         return {**told, "figures": {id: manifest["figures"][id] for id in told["figures"]}} if same else None
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # no report, or one of another version
+        return None  # no report, one of another version, or one that lacks or has an older one of what this notebook reads
 
 
 def _kept(path, told, report):

@@ -1,7 +1,6 @@
 """Runs notebooks and writes the report over them: pages, figures, verdicts and a manifest."""
 
 import asyncio
-import hashlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from rmapmodel.errors import InputError
 from rmapmodel.report import collect, inputs, pages
 from rmapmodel.report.clean import clean, clean_text
 from rmapmodel.report.folder import SCHEMA, Folder
-from rmapmodel.report.parameters import declared, find, load, tags, values
+from rmapmodel.report.parameters import EXECUTED, find, injected, load, values
 from rmapmodel.report.pool import Job, run_all
 from rmapmodel.report.strip import dumps, strip
 
@@ -85,18 +84,34 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
 def executed(paths, given, scratch, shared, jobs=None, cell_seconds=600, notebook_seconds=3600):
     """Run notebooks with the parameters `given` by stem, in the folder `scratch`; return (Runs, attempts by stem).
 
-    `shared` is inputs.common() of the moment. Raises InputError where what failed is what the reader gave: a
-    parameter's value, or the file it names.
+    Those that read what the others found come last, in the folder where that lies, and are given it: `.`, the same in
+    every report. `shared` is inputs.common() of the moment. Raises InputError where what failed is what the reader gave:
+    a parameter's value, or the file it names.
     """
-    made_of = [inputs.of(path, given[path.stem], shared) for path in paths]  # before anybody changes a file
-    tasks = [_task(path, given[path.stem], scratch) for path in paths]
-    _execute(tasks, jobs or _cores(), scratch, cell_seconds, notebook_seconds)
-    runs = [_finished(path, task, own, cell_seconds) for path, task, own in zip(paths, tasks, made_of)]
-    for run in runs:
-        if run.error and run.error["input"]:
-            raise InputError(run.error["input"], path=run.name)
+    last = [path for path in paths if given[path.stem].get(EXECUTED) == ""]
+    first = [path for path in paths if path not in last]
+    beside = scratch / "executed"
+    beside.mkdir()
+    runs, attempts = {}, {}
+
+    def execute(wave, given, cwd=None, others=None):
+        own = [inputs.of(path, given[path.stem], shared, others) for path in wave]  # before anybody changes a file
+        tasks = [_task(path, given[path.stem], scratch, cwd) for path in wave]
+        _execute(tasks, jobs or _cores(), scratch, cell_seconds, notebook_seconds)
+        for path, task, made_of in zip(wave, tasks, own):
+            runs[path] = run = _finished(path, task, made_of, cell_seconds)
+            attempts[run.name] = task.attempts
+            (beside / run.file).write_text(dumps(run.notebook), encoding="utf-8")
+            if run.error and run.error["input"]:
+                raise InputError(run.error["input"], path=run.name)
+
+    execute(first or last, given)
+    if first and last:
+        told = {path.stem: given[path.stem] | {EXECUTED: "."} for path in last}
+        execute(last, told, str(beside), {run.name: run.inputs["key"] for run in runs.values()})
+    runs = [runs[path] for path in paths]
     gather(runs)
-    return runs, {task.name: task.attempts for task in tasks}
+    return runs, attempts
 
 
 def _cores():
@@ -116,20 +131,11 @@ def _say(runs, index):
     return 1 if wrong else 0
 
 
-def _task(path, parameters, scratch):
-    """Write the notebook to be executed: a cell after the parameters gives those that differ from their defaults."""
-    notebook = strip(load(path))
-    defaults = {name: default for name, (_, default) in declared(notebook, path).items()}
-    changed = [f"{name} = {value!r}" for name, value in parameters.items() if value != defaults[name]]
-    if changed:
-        after = 1 + max(i for i, cell in enumerate(notebook["cells"]) if "parameters" in tags(cell))
-        notebook["cells"].insert(after, {
-            "cell_type": "code", "id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]},
-            "source": "\n".join(changed), "execution_count": None, "outputs": [],
-        })
+def _task(path, parameters, scratch, cwd):
+    """Write the notebook to be executed, in the folder `cwd` or in this one."""
     before, executed = scratch / f"{path.stem}.ipynb", scratch / f"{path.stem}.out.ipynb"
-    before.write_text(dumps(notebook), encoding="utf-8")
-    return Job(path.stem, str(before), str(executed))
+    before.write_text(dumps(injected(strip(load(path)), parameters)), encoding="utf-8")
+    return Job(path.stem, str(before), str(executed), cwd)
 
 
 def _execute(tasks, workers, scratch, cell_seconds, notebook_seconds):

@@ -37,7 +37,10 @@ class PageTable:
 
     def make(self, start, end):
         """Yields (page, entries) for every part of [start, end), making the leaves that are missing."""
-        for number in range(start // LEAF, (end - 1) // LEAF + 1):
+        numbers = range(start // LEAF, (end - 1) // LEAF + 1)
+        if len(numbers) > len(self.leaves):
+            self.budget.foresee((len(numbers) - len(self.leaves)) * (LEAF * 4 + 200))
+        for number in numbers:
             base = number * LEAF
             low, high = max(start - base, 0), min(end - base, LEAF)
             yield base + low, self._leaf(number)[low:high]
@@ -108,12 +111,6 @@ class PageTable:
         """The entry at one page."""
         leaf = self.leaves.get(page // LEAF)
         return 0 if leaf is None else leaf.item(page % LEAF)
-
-    def drop_empty(self, start, end):
-        """Frees the leaves of [start, end) that hold nothing."""
-        for number in self._numbers(start, end):
-            if not np.count_nonzero(self.leaves[number]):
-                self._drop(number)
 
     def _drop(self, number):
         del self.leaves[number]

@@ -1,10 +1,11 @@
 """Processes: spawn, fork, sharing an mm, exec and exit (kernel/fork.c:dup_mmap, mm/memory.c:copy_page_range)."""
 
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NoMemory
 from .faults import by_kind, present_and_swapped, zap
 from .frames import EXCLUSIVE
 from .vma import DONTCOPY, LOCKED, NONLINEAR, WIPEONFORK, Ranges
@@ -18,7 +19,7 @@ def _absent(machine, pid, field="pid"):
 def spawn(machine, event):
     """A process with an empty mm."""
     _absent(machine, event.pid)
-    _join(machine, event.pid, _empty(machine))
+    _join(machine, event.pid, machine.new_mm())
 
 
 def share(machine, event):
@@ -29,21 +30,17 @@ def share(machine, event):
 
 
 def exec_(machine, event):
-    """The process leaves its mm and gets an empty one."""
+    """The process leaves its mm and gets an empty one, which fs/exec.c:bprm_mm_init makes first."""
+    machine.mm_of(event.pid)
+    mm = machine.new_mm()
     _leave(machine, event.pid)
-    _join(machine, event.pid, _empty(machine))
+    _join(machine, event.pid, mm)
 
 
 def exit_(machine, event):
     """The process ends; its mm ends with the last user."""
     _leave(machine, event.pid)
     del machine.processes[event.pid]
-
-
-def _empty(machine):
-    mm = machine.new_mm()
-    machine.strategy.mm_made(mm)
-    return mm
 
 
 def _join(machine, pid, mm):
@@ -68,14 +65,22 @@ def _leave(machine, pid):
 
 
 def fork(machine, event):
-    """The child gets a copy-on-write copy of the parent's mm."""
+    """The child gets a copy-on-write copy of the parent's mm; where that fails midway, it ends as any process does."""
     parent = machine.mm_of(event.pid)
     _absent(machine, event.child, "child")
-    child = machine.new_mm()
+    child = machine.new_mm(parent)
     child.parent = parent.number
     child.brk, child.absent, child.stale = parent.brk, Ranges(parent.absent.items), Ranges(parent.stale.items)
-    machine.strategy.mm_forked(child, parent)
     _join(machine, event.child, child)
+    try:
+        _copy_vmas(machine, child, parent)
+    except NoMemory:  # kernel/fork.c:dup_mm, and mmput of what there is
+        _leave(machine, event.child)
+        del machine.processes[event.child]
+        raise
+
+
+def _copy_vmas(machine, child, parent):
     for anonymous, vmas in groupby(parent.vmas, lambda vma: vma.is_anonymous and _has_copied_ptes(machine, vma)):
         pairs = [(_copy_vma(machine, child, vma), vma) for vma in vmas if not vma.flags & DONTCOPY]
         if anonymous:  # what lies between them holds nothing: one copy for all
@@ -96,31 +101,52 @@ def _copy_vma(machine, child, vma):
     new.flags &= ~LOCKED
     new.faulted = vma.faulted and not vma.flags & WIPEONFORK
     machine.add_vma(new)
-    machine.strategy.forked(new, vma)
+    try:
+        machine.strategy.forked(new, vma)
+    except NoMemory:
+        machine.take_back(new)
+        raise
     return new
 
 
 def _copy_ptes(machine, new, vma, end):
     """Copies the ptes from the start of `vma` to page `end`; `new` is its copy."""
-    frames, swap, mm, parent = machine.frames, machine.swap, new.mm, vma.mm
+    swap, mm, parent = machine.swap, new.mm, vma.mm
     if vma.flags & NONLINEAR:
         mm.nonlinear.copy(parent.nonlinear, vma.start, end)
     mm.table.copy(parent.table, vma.start, end)
     for pages, entries in parent.table.held(vma.start, end):
-        (shared, pages), slots = present_and_swapped(pages, entries)
-        if len(shared):
-            frames.map(shared)
-            mm.rss += len(shared)
-            machine.mappings += len(shared)
-            machine.touched.append(shared)
-            anonymous, cached = by_kind(machine, shared, pages)
+        (shared, at), slots = present_and_swapped(pages, entries)
+        anonymous, cached = by_kind(machine, shared, at)
+        told = []
+        try:
             if len(cached[0]):
-                machine.strategy.file_mapped(new, *cached)
+                _share(machine, mm, *cached, partial(machine.strategy.file_mapped, new))
+                told.append(cached)
             if len(anonymous[0]):
-                flags = frames.flags[anonymous[0]]
-                if np.count_nonzero(flags & EXCLUSIVE):
-                    frames.flags[anonymous[0]] = flags & ~np.uint8(EXCLUSIVE)
-                machine.strategy.duplicated(mm, parent, *anonymous)
+                _share(machine, mm, *anonymous, partial(machine.strategy.duplicated, mm, parent))
+        except NoMemory:  # the child keeps what the strategy knows of
+            mm.table.clear(int(pages[0]), end)
+            for mapped, at in told:
+                mm.table.store(at, mapped)
+            raise
+        if len(anonymous[0]):
+            flags = machine.frames.flags[anonymous[0]]
+            if np.count_nonzero(flags & EXCLUSIVE):
+                machine.frames.flags[anonymous[0]] = flags & ~np.uint8(EXCLUSIVE)
         if len(slots):
             swap.count[slots] += 1
             swap.exclusive[slots] = False
+
+
+def _share(machine, mm, mapped, pages, tell):
+    """Counts one more mapping of frames that the parent maps, and tells the strategy."""
+    machine.frames.map(mapped)
+    machine.touched.append(mapped)
+    try:
+        tell(mapped, pages)
+    except NoMemory:
+        machine.frames.unmap(mapped)
+        raise
+    mm.rss += len(mapped)
+    machine.mappings += len(mapped)

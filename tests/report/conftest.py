@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from rmapmodel.report import run
-from tests.report.small import once, paths
+from tests.report.small import elsewhere, once, paths
 
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """Two reports over the same notebooks, run both at once and one after the other, after their exit statuses."""
-    statuses, folder = once(tmp_path_factory, "reports", lambda folder: [
-        run(paths("01", "02", "03"), out=folder / name, jobs=jobs) for name, jobs in (("one", 2), ("two", 1))])
+    """Two reports over the same notebooks after their exit statuses: here, two at once; and elsewhere, one at a time."""
+
+    def make(folder):
+        notebooks = paths("01", "02", "03", "07")
+        return [run(notebooks, out=folder / "one", jobs=2), elsewhere(notebooks, folder / "two", folder / "home")]
+
+    statuses, folder = once(tmp_path_factory, "reports", make)
     return statuses, folder / "one", folder / "two"
 
 

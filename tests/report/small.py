@@ -4,6 +4,9 @@ import fcntl
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,6 +34,18 @@ def once(tmp_path_factory, name, make):
         if not done.exists():
             done.write_text(json.dumps(make(folder)))
     return json.loads(done.read_text()), folder
+
+
+def elsewhere(notebooks, out, home):
+    """Make a report as on another machine: locale, time zone, hash seed, home and cores differ; return its exit status."""
+    home.mkdir(parents=True)
+    code = "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from rmapmodel.cli import main; sys.exit(main())"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(home), "LC_ALL": "C",
+           "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7", "TMPDIR": str(home), "COLUMNS": "40", "USER": "somebody"}
+    done = subprocess.run([sys.executable, "-c", code, "report", *map(str, notebooks), "-o", str(out)], env=env, cwd=home,
+                          capture_output=True)
+    shutil.rmtree(home)
+    return done.returncode
 
 
 class Loads(HTMLParser):

@@ -25,7 +25,8 @@ def test_what_a_report_holds(report):
         "figures/fig-cost.csv", "figures/fig-cost.pdf", "figures/fig-cost.png", "figures/fig-cost.svg", "index.html",
         "manifest.json", "notebooks/01-figure.html", "notebooks/01-figure.ipynb",
         "notebooks/02-failing-cell.failed.ipynb", "notebooks/02-failing-cell.html", "notebooks/03-failing-check.html",
-        "notebooks/03-failing-check.ipynb", "timings.json",
+        "notebooks/03-failing-check.ipynb", "notebooks/07-over-the-others.html", "notebooks/07-over-the-others.ipynb",
+        "timings.json",
     ]
 
 

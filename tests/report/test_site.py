@@ -29,6 +29,11 @@ def test_a_notebook_shows_its_figure_and_verdict(site):
     assert "the cost grows with &lt;size&gt;" in page and "does not hold" in page and "57600" in page
 
 
+def test_links_in_outputs_lead_to_pages(site):
+    assert '<a class="reference external" href="01-figure.html">01</a>' in (
+        site[2] / "notebooks/07-over-the-others.html").read_text()
+
+
 def test_a_design_has_its_docstrings_and_its_source(site):
     page = (site[2] / "designs/anonmm.html").read_text()
     text = " ".join(re.sub("<[^>]*>", "", page).split())
