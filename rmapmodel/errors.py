@@ -1,5 +1,7 @@
 """The two exceptions a command shows as one line: bad input (exit status 2) and a result that fails its own check (1)."""
 
+from difflib import get_close_matches
+
 
 class InputError(Exception):
     """Bad input: names the file, the line and the field where that is known.
@@ -21,3 +23,13 @@ class InputError(Exception):
 
 class CheckFailed(Exception):
     """A result that disagrees with the page tables: a fault of a design, not of the input."""
+
+
+def nearest(word, known):
+    """What an error says after a wrong name: the right one that is most like it, or nothing.
+
+    >>> nearest("anon_vam", ["anonmm", "anon_vma"]), nearest("x", ["anonmm"])
+    (', perhaps anon_vma', '')
+    """
+    close = get_close_matches(str(word), known, n=1)
+    return f", perhaps {close[0]}" if close else ""

@@ -5,8 +5,7 @@ import json
 import math
 from pathlib import Path
 
-import yaml
-
+from rmapmodel import yamlfile
 from rmapmodel.errors import InputError
 
 SCALES = "scales.yml"
@@ -149,19 +148,8 @@ def read_yaml(path):
 
     Raises InputError if it cannot be read, is no YAML, or no mapping.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(error.strerror, path=path) from None
-    except UnicodeDecodeError:
-        raise InputError("not UTF-8", path=path) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"not YAML: {getattr(error, 'problem', None) or error}", path=path,
-                         line=mark and mark.line + 1) from None
-    if content is None:
-        return {}
-    return _mapping(content, "a mapping of notebooks to parameters", path)
+    content, _ = yamlfile.read(path)
+    return {} if content is None else _mapping(content, "a mapping of notebooks to parameters", path)
 
 
 def _mapping(value, what, path, field=None):

@@ -1,7 +1,6 @@
 """Runs notebooks and writes the report over them: pages, figures, verdicts and a manifest."""
 
 import asyncio
-import hashlib
 import json
 import os
 import platform
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from rmapmodel import outside
 from rmapmodel.errors import InputError
+from rmapmodel.files import hashes, sha256
 from rmapmodel.report import collect, pages
 from rmapmodel.report.clean import clean, clean_text
 from rmapmodel.report.folder import SCHEMA, Folder
@@ -214,15 +214,15 @@ def _manifest(runs, versions):
     return {
         "schema": SCHEMA,
         "versions": versions,
-        "package": _hashes(package),
-        "lock": _hash(lock) if lock.exists() else None,
-        "imports": {name: file and _hash(file) for name, file in outside.files().items()},
-        "data": _hashes(CHECKOUT / "data"),
+        "package": hashes(package),
+        "lock": sha256(lock) if lock.exists() else None,
+        "imports": {name: file and sha256(file) for name, file in outside.files().items()},
+        "data": hashes(CHECKOUT / "data"),
         "notebooks": {run.name: {
-            "sha256": _hash(run.path),
+            "sha256": sha256(run.path),
             "parameters": run.parameters,
             "seeds": {name: value for name, value in run.parameters.items() if "SEED" in name.upper()},
-            "inputs": {name: _hash(path) for name, value in run.parameters.items() if isinstance(value, str)
+            "inputs": {name: sha256(path) for name, value in run.parameters.items() if isinstance(value, str)
                        for path in (CHECKOUT / value, run.path.parent / value, Path(value)) if path.is_file()},
             "error": run.error and run.error["text"],
             "figures": [figure.id for figure in run.figures],
@@ -236,15 +236,6 @@ def _versions():
     """Return the versions of Python, this package and its direct dependencies."""
     names = [re.match(r"[\w.-]+", line)[0] for line in metadata.requires("rmapmodel") or () if "extra ==" not in line]
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("rmapmodel", *names)}}
-
-
-def _hash(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def _hashes(folder):
-    return {path.relative_to(folder).as_posix(): _hash(path) for path in sorted(folder.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts}
 
 
 def _write_json(path, content):

@@ -9,11 +9,10 @@ import numbers
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
-from ..errors import InputError
+from ..errors import InputError, nearest
 from ..events import Brk, Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 
 PAGE = 4096
@@ -63,7 +62,7 @@ class Workload:
         for name in values:
             if name not in self.parameters:
                 known = ", ".join(self.parameters)
-                raise InputError(f"no such parameter{_nearest(name, self.parameters)}; it has {known}",
+                raise InputError(f"no such parameter{nearest(name, self.parameters)}; it has {known}",
                                  path=self.name, field=name)
         return {name: self._checked(name, values.get(name, default))
                 for name, (_, default, _) in self.parameters.items()}
@@ -99,6 +98,13 @@ def workload(source: str, kernel: str | None, arch: Arch):
     return register
 
 
+def named(name: str) -> Workload:
+    """The workload of that name; raises InputError with the nearest right name otherwise."""
+    if name not in WORKLOADS:
+        raise InputError(f"no such workload{nearest(name, WORKLOADS)}; there are {', '.join(WORKLOADS)}", path=name)
+    return WORKLOADS[name]
+
+
 def generate(name: str, **params) -> tuple[Header, Iterator[Event]]:
     """The header and the events of a workload, every parameter checked before the first event is made.
 
@@ -111,9 +117,7 @@ def generate(name: str, **params) -> tuple[Header, Iterator[Event]]:
     >>> [type(event).__name__ for event in events][-3:]
     ['Write', 'Fork', 'Reclaim']
     """
-    if name not in WORKLOADS:
-        raise InputError(f"no such workload{_nearest(name, WORKLOADS)}; there are {', '.join(WORKLOADS)}", path=name)
-    chosen = WORKLOADS[name]
+    chosen = named(name)
     values = chosen.check(params)
     try:
         events = chosen.function(**values)
@@ -123,6 +127,26 @@ def generate(name: str, **params) -> tuple[Header, Iterator[Event]]:
     command = " ".join(["rmapmodel generate", name, *(f"-p {key}={value}" for key, value in values.items())])
     header = Header(version=1, arch=chosen.arch.name, kernel=chosen.kernel, source=f"{chosen.source}; {command}")
     return header, chain([first], events)
+
+
+class Synthetic:
+    """A workload as a trace that is made anew each time it is iterated, as pairs (line number, event) from line 1.
+
+    Raises InputError as `generate` does. Memory: none to speak of.
+
+    >>> trace = Synthetic("fork_chain", depth=1)
+    >>> [(line, type(event).__name__) for line, event in trace][-2:]
+    [(6, 'Exit'), (7, 'Reclaim')]
+    """
+
+    __slots__ = ("path", "header", "parameters")
+
+    def __init__(self, name: str, **parameters):
+        self.path, self.parameters = name, parameters
+        self.header, _ = generate(name, **parameters)
+
+    def __iter__(self) -> Iterator[tuple[int, Event]]:
+        return enumerate(generate(self.path, **self.parameters)[1], 1)
 
 
 def parse_params(pairs: Iterable[str]) -> dict[str, int | float | bool | str]:
@@ -152,11 +176,6 @@ def _value(text):
         except ValueError:
             pass
     return text
-
-
-def _nearest(word, known):
-    close = get_close_matches(word, known, n=1)
-    return f", perhaps {close[0]}" if close else ""
 
 
 def _fit(pages, arch, field):
