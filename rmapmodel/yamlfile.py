@@ -22,7 +22,7 @@ def read(path):
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = Path(folder.name, "a.yaml")
     >>> path.write_text("sizes: [1,\\n  2]\\n")
-    17
+    16
     >>> read(path)
     ({'sizes': [1, 2]}, {(): 1, ('sizes',): 1, ('sizes', 0): 1, ('sizes', 1): 2})
     """

@@ -51,7 +51,7 @@ class Programs:
         return sources.digest(self.hashes)
 
 
-def programs():
+def our_programs():
     """The Programs of this process."""
     files = outside.contents()
     return Programs(outside.modules(), files, sources.of(files))
@@ -99,7 +99,7 @@ def run(grid, out, scheduler=None, watched=None, note=print):
     Raises InputError, before any work, for an address where no scheduler answers, for workers with other sources, and for
     what Dataset refuses; and when a result cannot be written or the scheduler is lost.
     """
-    ours = programs()
+    ours = our_programs()
     digest = ours.digest
     tasks = {task.key(digest): task for task in grid.tasks}
     with _silent_logs(), ExitStack() as stack:
@@ -182,7 +182,8 @@ def _local(workers):
           _Client(cluster, set_as_default=False) as client):
         cluster.scale(workers)  # dask can neither restart nor close a worker that is being started, so wait before both
         try:
-            client.wait_for_workers(workers, WITHOUT)
+            with suppress(TimeoutError):
+                client.wait_for_workers(workers, WITHOUT)
             yield client
         finally:
             with suppress(TimeoutError):
@@ -191,7 +192,7 @@ def _local(workers):
 
 @contextmanager
 def _loop_deaf_to_interrupts():
-    """An event loop in a thread that blocks SIGINT, as then the processes do that it starts: Ctrl-C is for this one."""
+    """An event loop in a thread that blocks SIGINT; so do the processes it starts, and Ctrl-C is for this one alone."""
     resource_tracker.ensure_running()  # when it starts its process it unblocks SIGINT
     runner = LoopRunner()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -143,11 +143,13 @@ def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
     shutil.copy(ROOT / "data" / "traces" / "nginx.jsonl.zst", tmp_path / "data" / "traces")
     (tmp_path / "grid.yaml").write_text(EXAMPLE)
     monkeypatch.chdir(tmp_path)
+    watched = []
+    monkeypatch.setattr(cli, "_watched", lambda items, unit, total: watched.append((unit, total)) or items)
     assert int(re.search(r"runs (\d+) tasks", PAGE)[1]) == 24
     for said in ("24 tasks, 0 done before, 24 now", "24 tasks, 24 done before, 0 now"):
         assert cli.main(["sweep", "grid.yaml"]) == 0
         assert capsys.readouterr() == (f"sweeps/grid: {said}\n", "")
-    assert os.listdir("sweeps") == ["grid"]
+    assert os.listdir("sweeps") == ["grid"] and watched == [("tasks", 24)]
     lines = READING.strip().splitlines()
     names = {}
     exec("\n".join(lines[:-1]), names)
