@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything is installed into .venv, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test mutation tables lab lock
+.PHONY: help setup report site pictures test mutation fuzz reliability audit tables lab lock
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_REQUIRE_VIRTUALENV PIP_USER PIP_TARGET
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12` chooses another.
@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 LOCKED := $(shell { cat requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
 INSTALLED := $(shell { cat pyproject.toml requirements.lock; pwd; $(PYTHON) -VV; } 2>/dev/null | cksum | tr ' ' '-')
 MUTATION := $(VENV)/mutation/installed-$(shell cksum < tests/mutation/requirements.txt | tr ' ' '-')
+FUZZ := $(VENV)/fuzz/installed-$(shell cksum < tests/fuzz/requirements.txt | tr ' ' '-')
+SECONDS := 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help: ## List the targets.
@@ -25,11 +27,26 @@ setup: $(VENV)/installed-$(INSTALLED) ## Create .venv from the lock and install 
 report: setup ## Run all notebooks and write the report; open reports/index.html.
 	$(BIN)/rmapmodel report $(ARGS)
 
+site: setup ## Build the workbook, the designs and the API as a site, with no network; open site/index.html.
+	$(BIN)/python docs/build.py
+
+pictures: setup ## Make the README's pictures in docs/ anew, from the report where it is current.
+	$(BIN)/python docs/pictures.py
+
 test: setup ## Run all tests, on all cores.
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
 mutation: setup $(MUTATION) ## Break the model in hundreds of places and see whether the quick tests notice (half an hour).
 	$(BIN)/python tests/mutation/run.py --tool $(VENV)/mutation/bin/python $(ARGS)
+
+fuzz: setup $(FUZZ) ## Search for inputs that are not refused as they should be, with coverage for a guide (SECONDS each).
+	PYTHONPATH=$(CURDIR)/$(VENV)/fuzz/lib:$(CURDIR) $(BIN)/python -m tests.fuzz.harness $(SECONDS) $(KINDS)
+
+reliability: setup ## Print the table of docs/reliability.md: what was tried, how many times, what was lost.
+	$(BIN)/python tests/faults/table.py $(ARGS)
+
+audit: setup ## Say which locked packages have known vulnerabilities (a report; needs osv.dev).
+	$(BIN)/python tests/audit.py
 
 tables: setup ## Make the tables of data/tables anew from data/traces (minutes).
 	$(BIN)/python data/corpus/tables.py
@@ -47,6 +64,12 @@ lock: setup ## Resolve the dependencies of pyproject.toml anew into requirements
 $(MUTATION): tests/mutation/requirements.txt $(VENV)/locked-$(LOCKED)
 	$(PYTHON) -m venv --clear $(VENV)/mutation
 	$(VENV)/mutation/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps -r $<
+	touch $@
+
+# atheris is used beside the locked packages, which the commands that it fuzzes need.
+$(FUZZ): tests/fuzz/requirements.txt $(VENV)/locked-$(LOCKED)
+	rm -rf $(VENV)/fuzz
+	$(PIP) install --quiet --require-hashes --no-deps --target $(VENV)/fuzz/lib -r $<
 	touch $@
 
 $(VENV)/locked-$(LOCKED): requirements.lock

@@ -1,12 +1,13 @@
 """The commands of contract.md section 3; each imports what it needs when it runs."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 
 from . import __version__
-from .errors import CheckFailed, InputError
+from .errors import CheckFailed, InputError, hint
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -17,12 +18,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError(message)
 
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            name = action.option_strings[0] if action.option_strings else action.metavar or action.dest
+            raise InputError(f"{value!r} is unknown{hint(value, action.choices)} (there are {', '.join(action.choices)})",
+                             field=name)
+
 
 def main(argv=None):
     """Runs a command line; returns the exit status: 0 done, 1 a result that fails its own check, 2 bad input."""
     try:
         args = parser().parse_args(argv)
-        return args.command(args) or 0
+        status = args.command(args) or 0
+        sys.stdout.flush()
+        return status
     except InputError as error:
         print(f"rmapmodel: error: {_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -30,11 +39,22 @@ def main(argv=None):
         print(f"rmapmodel: failed: {_one_line(error)}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 0
+    except OSError as error:  # a full disk, wherever it is met
+        _forget_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"rmapmodel: error: {_one_line(where + (error.strerror or str(error)))}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("rmapmodel: interrupted", file=sys.stderr)
         return 130
+
+
+def _forget_stdout():
+    """Lets go of what could not be printed, which Python would try again when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(error):
@@ -58,6 +78,8 @@ def parser():
     _generate(_command(commands, "generate", generate, "write a synthetic workload", common=False))
     _sweep(_command(commands, "sweep", sweep, "run a grid of workloads, traces and designs into a dataset", common=False))
     _report(_command(commands, "report", report, "run the notebooks, write the report", common=False))
+    _cite(_command(commands, "cite", cite, "print a figure for a write-up, with its data and where it is from",
+                   common=False))
     return top
 
 
@@ -110,7 +132,7 @@ def _compare(sub):
 
 def _explain(sub):
     sub.add_argument("page", metavar="PID:ADDR", help="a process and an address, as in 1:0x7f0000001000")
-    sub.add_argument("--until", type=_line_number, metavar="LINE", help="stop after this line of the trace")
+    sub.add_argument("--until", type=_positive("--until", "a line number"), metavar="LINE", help="stop after this line of the trace")
     sub.add_argument("--strategy", required=True, metavar="NAME")
     sub.add_argument("--json", action="store_true", help="print JSON")
 
@@ -138,8 +160,8 @@ def _observe(sub):
 
 def _verify(sub):
     sub.add_argument("traces", metavar="TRACE", nargs="*", help="traces: JSON Lines, plain, .gz or .zst")
-    sub.add_argument("--random", metavar="N", type=_positive, help="N random traces instead")
-    sub.add_argument("--seed", metavar="S", type=_positive, help="seed of the first random trace (default 1)")
+    sub.add_argument("--random", metavar="N", type=_positive("--random"), help="N random traces instead")
+    sub.add_argument("--seed", metavar="S", type=_positive("--seed"), help="seed of the first random trace (default 1)")
 
 
 def _generate(sub):
@@ -162,29 +184,28 @@ def _report(sub):
     sub.add_argument("-p", dest="parameters", metavar="key=value", action="append", default=[])
     sub.add_argument("-y", dest="yaml", metavar="FILE", help="parameters of several notebooks, YAML")
     sub.add_argument("-o", dest="output", metavar="DIR", default="reports")
-    sub.add_argument("-j", dest="jobs", metavar="N", type=_jobs, help="notebooks at a time (default: the cores)")
+    sub.add_argument("-j", dest="jobs", metavar="N", type=_positive("-j", "a positive number of notebooks"), help="notebooks at a time (default: the cores)")
+    _with_imports(sub)
+
+
+def _cite(sub):
+    sub.add_argument("figure", metavar="FIGURE", help="its id, as in fig-space-mremap")
+    sub.add_argument("--format", choices=("lkml", "markdown", "latex", "bibtex"), default="lkml",
+                     help="for a mail (default), a page, a paper, its references")
     _with_imports(sub)
 
 
 # -- values ----------------------------------------------------------------------------------------------------------
 
 
-def _line_number(text):
-    if not text.isdigit() or not int(text):
-        raise InputError(f"{text!r} is not a line number", field="--until")
-    return int(text)
+def _positive(field, what="a positive integer"):
+    """A converter of an option's text to a positive integer of at most 18 digits."""
+    def convert(text):
+        if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text)):
+            raise InputError(f"{text[:60]!r} is not {what}", field=field)
+        return int(text)
 
-
-def _positive(text):
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise InputError(f"{text!r} is not a positive integer")
-    return int(text)
-
-
-def _jobs(text):
-    if not text.isdigit() or not int(text):
-        raise InputError(f"{text!r} is not a positive number of notebooks", field="-j")
-    return int(text)
+    return convert
 
 
 def memory_size(text):
@@ -195,8 +216,8 @@ def memory_size(text):
     """
     units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if not number.isdigit() or unit not in units or not int(number):
-        raise InputError(f"{text!r} is not a size like 512M or 4G", field="--max-memory")
+    if not (number.isascii() and number.isdigit() and len(number) <= 18 and int(number)) or unit not in units:
+        raise InputError(f"{text[:60]!r} is not a size like 512M or 4G", field="--max-memory")
     return int(number) * units[unit]
 
 
@@ -204,6 +225,8 @@ def _options(args):
     from .study.replay import Options, kernel_for
 
     _load_designs(args.modules)
+    if args.kernel and getattr(args, "kernels", None):
+        raise InputError("--kernel and --kernels do not go together")
     options = Options(args.index, args.arch, args.kernel, memory_size(args.max_memory), getattr(args, "reclaim", "none"))
     header = _trace(args.trace).header
     _note_newer(_listed(args, "kernels") or [kernel_for(header, options).text])
@@ -329,7 +352,7 @@ def explain(args):
     except ValueError:
         colon = ""
     if not colon or pid < 1 or address < 0:
-        raise InputError(f"{args.page!r} is not PID:ADDR, like 1:0x10000000", field="PID:ADDR")
+        raise InputError(f"{args.page[:60]!r} is not PID:ADDR, like 1:0x10000000", field="PID:ADDR")
     told = study.explain(WatchedTrace(_trace(args.trace)), args.strategy, pid, address, args.until, options)
     print(json.dumps(told) if args.json else study.as_text(told))
     if told["wrong"]:
@@ -387,8 +410,10 @@ def observe(args):
     require()
     from .kernel import observe as kernel
 
+    from .study.replay import pages_of
+
     told = kernel.result(_trace(args.trace), args.pages)
-    print(json.dumps(told) if args.json else kernel.summary(told))
+    print(json.dumps(told) if args.json else "\n".join([kernel.summary(told), *pages_of(told["processes"])]))
 
 
 def verify(args):
@@ -472,3 +497,13 @@ def report(args):
 
     _load_designs(args.modules)
     return run(args.notebooks or None, _pairs(args.parameters), args.yaml, args.output, args.jobs)
+
+
+def cite(args):
+    """Prints a figure's caption, data and provenance; runs its notebook where the report is not current."""
+    from .report.cite import cite as report
+
+    _load_designs(args.modules)
+    text, failed = report(args.figure, args.format)
+    print(text)
+    return FAILED if failed else 0

@@ -1,6 +1,16 @@
-"""The two exceptions a command shows as one line: bad input (exit status 2) and a result that fails its own check (1)."""
+"""What a command shows as one line: bad input (exit status 2), a result that fails its own check (1); and ENOMEM."""
 
 from difflib import get_close_matches
+
+
+def hint(word, known, at_all=False):
+    """What to add to an error about an unknown name: the nearest right one, where one is near (or `at_all`).
+
+    >>> hint("frok", ["spawn", "fork"]), hint("x", ["fork"])
+    ('; did you mean fork?', '')
+    """
+    near = get_close_matches(str(word)[:100], list(map(str, known)), 1, 0 if at_all else 0.6)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 class InputError(Exception):
@@ -25,11 +35,5 @@ class CheckFailed(Exception):
     """A result that disagrees with the page tables: a fault of a design, not of the input."""
 
 
-def nearest(word, known):
-    """What an error says after a wrong name: the right one that is most like it, or nothing.
-
-    >>> nearest("anon_vam", ["anonmm", "anon_vma"]), nearest("x", ["anonmm"])
-    (', perhaps anon_vma', '')
-    """
-    close = get_close_matches(str(word), known, n=1)
-    return f", perhaps {close[0]}" if close else ""
+class NoMemory(Exception):
+    """An allocation failed, as `Ledger.fail_at` told it to: the event ended with ENOMEM and left its structures sound."""

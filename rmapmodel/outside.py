@@ -20,6 +20,9 @@ VARIABLE = "RMAPMODEL_IMPORT"
 """The environment variable that names modules to import, separated by commas."""
 
 
+_registering = set()
+
+
 def load():
     """Imports the modules of the entry points and of the environment; raises InputError for one that fails."""
     for point in _points():
@@ -110,15 +113,18 @@ def _points():
 def _import(name, field):
     from .strategies.base import STRATEGIES
 
-    known, fresh = len(STRATEGIES), name not in sys.modules
+    # a design that imports the package before it registers is imported already, and has not come so far
+    unfinished = getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False)
+    known, fresh = len(STRATEGIES), name not in _registering and not unfinished
     try:
         importlib.import_module(name)
     except InputError as error:
         raise InputError(f"{name}: {error}", field=field) from None
     except (Exception, SystemExit) as error:  # whatever a stranger's module raises is bad input
         raise InputError(f"cannot import {name}: {type(error).__name__}: {error}", field=field) from None
-    if fresh and len(STRATEGIES) == known:
+    if fresh and len(STRATEGIES) == known and not any(cls.__module__ == name for cls in STRATEGIES.values()):
         raise InputError(f"{name} registers no design; is @register missing?", field=field)
+    _registering.add(name)
 
 
 @contextmanager

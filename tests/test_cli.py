@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -151,6 +152,17 @@ def test_designs_from_outside_the_package(tmp_path, trace):
     assert done.returncode == 0 and done.stdout.splitlines()[1].startswith("mine"), done.stderr
 
 
+def test_cite(capsys, tmp_path, monkeypatch):
+    assert "did you mean fig-mremap-probes?" in refused(capsys, "cite", "fig-mremap-probe", "--format", "lkml")
+    assert "--format" in refused(capsys, "cite", "fig-mremap-probes", "--format", "word")
+    entry = SimpleNamespace(failed=["a-claim"])
+    monkeypatch.setattr("rmapmodel.report.cite.look_up", lambda ids, report: dict.fromkeys(ids, entry))
+    monkeypatch.setattr("rmapmodel.report.cite.FORMS", {"lkml": lambda entry: "a table", "latex": lambda entry: "another"})
+    assert call(capsys, "cite", "fig-mremap-probes") == (1, "a table\n", "")
+    entry.failed.clear()
+    assert call(capsys, "cite", "fig-mremap-probes", "--format", "latex") == (0, "another\n", "")
+
+
 def test_results_do_not_depend_on_hash_seed_locale_or_run(trace):
     outs = set()
     for seed, locale in (("0", "C"), ("1", "C.UTF-8"), ("2", "C")):
@@ -162,6 +174,6 @@ def test_results_do_not_depend_on_hash_seed_locale_or_run(trace):
 
 def test_help_and_version(capsys):
     assert call(capsys, "--version") == (0, "rmapmodel 0.1.0\n", "")
-    for command in ("", "replay", "compare", "explain", "import", "generate", "report"):
+    for command in ("", "replay", "compare", "explain", "import", "generate", "report", "cite"):
         status, out, err = call(capsys, *command.split(), "--help")
         assert status == 0 and out and not err

@@ -16,6 +16,9 @@ import zstandard
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from rmapmodel import __version__
+from rmapmodel.report import cite
+
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "playwright": "playwright-python"}
 # A conda spec of this project: a name and a range in the notation that pip shares with conda's MatchSpec.
@@ -88,6 +91,15 @@ def test_console_script_and_version():
     (script,) = metadata.entry_points(group="console_scripts", name="rmapmodel")
     assert script.value == "rmapmodel.cli:main"
     assert metadata.version("rmapmodel") == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_citation_is_of_this_package_and_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0" and citation["message"] and citation["license"] == project["license"]
+    assert citation["title"] == f"{project['name']}: {project['description']}"
+    assert str(citation["version"]) == project["version"] == __version__
+    assert [author["name"] for author in citation["authors"]] == [cite.AUTHOR]
 
 
 def test_make_help_has_a_sentence_for_every_target():

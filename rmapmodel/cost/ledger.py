@@ -1,13 +1,19 @@
 """`Ledger`: what a design costs - objects, bytes, visits, locks - counted where they are made."""
 
+import contextlib
+
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NoMemory
 from .sizes import FIELD, lines_of, size_of
 
 COUNTERS = ("pages", "mappings", "vmas_examined", "vmas_candidates", "index_nodes", "ptes_examined", "locks",
             "pt_locks", "cache_lines")
 """The keys of `reclaim` in a replay (contract section 4)."""
+
+
+INSTANCE_MEMORY = 130
+"""Estimated bytes this program needs to count the acquisitions of one more instance of a lock."""
 
 
 class Locking:
@@ -51,11 +57,37 @@ class Ledger:
         self.locks = {}
         self.walk_lengths = {"early_stop": {}, "full": {}}
         self.copies = 0
+        self._until_failure, self.budget = 0, None  # the machine brings its budget
+
+    def fail_at(self, k):
+        """Makes the `k`-th allocation from here on fail, once; objects that are made together count one by one."""
+        self._until_failure = k
+
+    @property
+    def failure_is_due(self):
+        """Whether the failure that `fail_at` asked for is still to come."""
+        return self._until_failure > 0
+
+    @contextlib.contextmanager
+    def unfailing(self):
+        """A context of allocations that do not fail: for undoing, which may have to make again what it has freed."""
+        until, self._until_failure = self._until_failure, 0
+        try:
+            yield
+        finally:
+            self._until_failure = until
 
     def alloc(self, kind, count=1):
-        """Counts `count` new objects of a kind; raises InputError for one that the design does not declare."""
+        """Counts `count` new objects of a kind, all or none.
+
+        Raises NoMemory where one was told to fail, InputError for a kind that the design does not declare.
+        """
         if kind not in self._alive:
             raise InputError(f"the design makes {kind}, which is not among its objects ({', '.join(self.kinds)})")
+        if self._until_failure:
+            self._until_failure = max(self._until_failure - count, 0)
+            if not self._until_failure:
+                raise NoMemory(f"no memory for {kind}")
         self._alive[kind] += count
         self.bytes += count * self.size[kind]
 
@@ -94,6 +126,8 @@ class Ledger:
         locking = self.locks.get((name, mode))
         if locking is None:
             locking = self.locks[name, mode] = Locking()
+        if self.budget is not None and instance is not None and instance not in locking.by_instance:
+            self.budget.need(INSTANCE_MEMORY)
         locking.note(instance, nodes, count)
 
     def hold_on(self, name, mode, nodes):

@@ -27,7 +27,7 @@ class Guess(widgets.VBox):
     (True, True)
     """
 
-    def __init__(self, question, guess, answer, before=None, **controls):
+    def __init__(self, question, guess, answer, /, *, before=None, **controls):
         self.guess, self.answer, self.before, self.controls, self.answered = guess, answer, before, controls, False
         self.button = widgets.Button(description="Show the answer", tooltip="Show what the model measures")
         self.shown = widgets.HTML()

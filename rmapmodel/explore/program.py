@@ -1,19 +1,22 @@
 """The explorer of notebook 15: which design a program costs least."""
 
-from .guess import Guess, bars, choice
+from .guess import Guess, bars, choice, slider
+
+RATES = [0, *(4 ** power for power in range(8))]  # KiB
 
 
-def explorer(costs, measures):
-    """A Guess over the costs of the designs on one trace: the reader names the cheapest by the measure chosen.
+def explorer(costs):
+    """A Guess over the costs of the designs on one trace: which is cheapest at the reader's exchange rate of the prices.
 
-    `costs` is a DataFrame by strategy, `measures` names columns of it as {heading: column}.
+    `costs` is a DataFrame by strategy with `kib` and `visits`; what is not known costs nothing. The slider says how many
+    KiB one visit a mapping is worth, from 0, where memory alone counts.
     """
-    names = list(costs.index)
+    known = costs[["kib", "visits"]].fillna(0.0)
 
-    def answer(measure):
-        values = costs[measures[measure]].fillna(0)
-        cheapest = [name for name in names if values[name] == values.min()]
-        return " and ".join(cheapest), bars([(name, values[name].item()) for name in names], measure, cheapest[0])
+    def answer(rate):
+        prices = known.kib + rate * known.visits
+        cheapest = list(prices.index[prices == prices.min()])
+        return " and ".join(cheapest), bars(list(prices.items()), "KiB, visits at this rate included", cheapest[0])
 
-    return Guess("Which design needs least?", choice("Your guess", names), answer,
-                 measure=choice("Measured by", measures))
+    return Guess("Which design is cheapest?", choice("Your guess", list(costs.index)), answer,
+                 rate=slider("One visit a mapping is worth (KiB)", RATES, 0))

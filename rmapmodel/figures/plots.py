@@ -86,6 +86,14 @@ def thousands(axis):
     axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
+def doublings(ax, most):
+    """Lets an x axis run from 0 over 1, 2, 4 ... to `most`, each as far from the next as from the one before."""
+    ax.set_xscale("symlog", base=2, linthresh=1)
+    ax.set_xticks([0, *(2 ** step for step in range(most.bit_length()))])
+    ax.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+    ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+
+
 def label_ends(*axes, at=-1, size=7):
     """Names each labelled line at its right end, the names apart from one another where lines end together.
 
@@ -173,35 +181,15 @@ def mark(ax, x, label):
                 color=REFERENCE["color"], va="bottom", ha="left" if x < ax.get_xlim()[1] / 2 else "right")
 
 
-def matrix(ax, texts, shades):
-    """Draws a table of texts as a grid of boxes, each as dark as the number from 0 to 1 at its place in `shades`.
-
-    Rows and columns are those of the DataFrame `texts`; columns are named above the boxes.
-    """
-    rows, columns = texts.shape
-    with context():
-        ax.imshow(shades.to_numpy(float), cmap="Greys", vmin=0, vmax=1, aspect="auto")
-        for (row, column), text in np.ndenumerate(texts.to_numpy()):
-            ax.annotate(text, (column, row), ha="center", va="center", fontsize=7,
-                        color="white" if shades.iloc[row, column] > 0.5 else "black")
-    ax.set_xticks(range(columns), [name.replace(" ", "\n", 1) for name in texts.columns], fontsize=7)
-    ax.set_yticks(range(rows), list(texts.index), fontsize=7)
-    ax.set_xticks(np.arange(columns - 1) + 0.5, minor=True)
-    ax.set_yticks(np.arange(rows - 1) + 0.5, minor=True)
-    ax.grid(False)
-    ax.grid(which="minor", color="white", linewidth=1.5)
-    ax.tick_params(which="both", length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
-    ax.spines[:].set_visible(False)
-
-
-def bar_panels(table, **panels):
+def bar_panels(table, text=None, **panels):
     """A figure with a panel of bars() for each column of a table of strategies, side by side; returns it.
 
-    A panel is column=(heading, label of the x axis, reference or None), a reference being (name, value).
+    A panel is column=(heading, label of the x axis, reference or None), a reference being (name, value); `text` writes
+    the numbers.
     """
     fig, axes = subplots(height=0.6 + 0.27 * len(table), ncols=len(panels), sharey=True)
     for ax, (column, (heading, label, against)) in zip(np.atleast_1d(axes), panels.items()):
-        bars(ax, table[column])
+        bars(ax, table[column], text)
         if against:
             mark(ax, against[1], against[0])
         title(ax, heading + "\n")

@@ -47,7 +47,7 @@ def show(fig, id, caption, data):
         },
         "image/svg+xml": svg.decode(),
         "image/png": base64.b64encode(png).decode(),
-        "text/html": f'<figure style="margin:0"><img src="data:image/svg+xml;base64,{image}" alt="">'
+        "text/html": f'<figure id="{id}" style="margin:0"><img src="data:image/svg+xml;base64,{image}" alt="">'
                      f"<figcaption><b>{id}.</b> {html.escape(caption)}</figcaption></figure>",
         "text/plain": f"{id}: {caption}",
     })
@@ -76,6 +76,9 @@ def _saved(fig, kind, salt, **metadata):
     return content.getvalue()
 
 
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])")  # a name out of a trace is shown, whatever it looks like
+
+
 def say(text, **values):
     """Display Markdown with measured values in it, and store each under its name for the report and for tests.
 
@@ -90,7 +93,8 @@ def say(text, **values):
         if not isinstance(value, (str, numbers.Real)):
             raise ValueError(f"{name} is {value!r}, not a number or text")
     told = text.format(**values)
-    _display({"application/vnd.rmapmodel.values+json": values, "text/markdown": told, "text/plain": told})
+    shown = {name: _MARKUP.sub("&lt;", value) if isinstance(value, str) else value for name, value in values.items()}
+    _display({"application/vnd.rmapmodel.values+json": values, "text/markdown": text.format(**shown), "text/plain": told})
 
 
 def verdict(claims, sentence):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 FIGURE = "application/vnd.rmapmodel.figure+json"
 VERDICT = "application/vnd.rmapmodel.verdict+json"
 VALUES = "application/vnd.rmapmodel.values+json"
+OWN = "this model"  # who makes a claim that nobody made before
 FIGURE_ID = re.compile("fig-[a-z0-9-]+")
 
 
@@ -56,6 +57,17 @@ def outputs(notebook):
     """Yield every output of a notebook."""
     for cell in notebook["cells"]:
         yield from cell.get("outputs", [])
+
+
+def people(claim):
+    """Return the names of those who made a claim, without what is said of them in brackets; if nobody did, `this model`.
+
+    >>> people({"who": "Ingo Molnar, Rik van Riel and Hugh Dickins"}), people({"who": "Linus Torvalds (his premise)"})
+    (['Ingo Molnar', 'Rik van Riel', 'Hugh Dickins'], ['Linus Torvalds'])
+    >>> people({})
+    ['this model']
+    """
+    return re.split(r", (?:and )?| and ", re.sub(r" *\(.*?\)", "", claim.get("who") or OWN))
 
 
 def failed_check(claim):

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from rmapmodel.report.collect import as_figure, as_verdict, failed_check
+from rmapmodel.report.collect import OWN, as_figure, as_verdict, failed_check, people
 from rmapmodel.report.parameters import source, tags
 from rmapmodel.report.worker import import_jsonschema
 
@@ -20,7 +20,7 @@ def _templates():
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
         lstrip_blocks=True)
-    environment.filters.update(plain=plain)
+    environment.filters.update(plain=plain, slug=slug)
     environment.tests.update(failed_check=failed_check)
     return environment
 
@@ -34,6 +34,24 @@ def plain(value):
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def slug(text):
+    """Return text as an anchor.
+
+    >>> slug("William Lee Irwin III")
+    'william-lee-irwin-iii'
+    """
+    return re.sub(r"\W+", "-", text.lower()).strip("-")
+
+
+def heading_id(text):
+    """Return the anchor of a heading, as Jupyter makes it.
+
+    >>> heading_id("Guess before you look")
+    'Guess-before-you-look'
+    """
+    return text.strip().replace(" ", "-")
 
 
 def title(notebook, name):
@@ -78,9 +96,19 @@ def notebook_page(notebook, name, error, folder, others):
 def index_page(runs, versions):
     """Return the entry page over the runs of all notebooks (see rmapmodel.report.run)."""
     return _templates().get_template("index.html").render(
-        runs=runs, versions=versions, broken=[run for run in runs if run.error],
+        runs=runs, versions=versions, broken=[run for run in runs if run.error], people=by_person(runs),
         claims=[claim for run in runs for claim in run.claims],
         figures=[(run, figure) for run in runs for figure in run.figures])
+
+
+def by_person(runs):
+    """Return {person: [(run, claim), ...]} by name, this model's own claims last."""
+    found = {}
+    for run in runs:
+        for claim in run.claims:
+            for person in people(claim):
+                found.setdefault(person, []).append((run, claim))
+    return dict(sorted(found.items(), key=lambda each: (each[0] == OWN, each[0])))
 
 
 def _cell(cell, markdown):

@@ -5,10 +5,11 @@ import json
 import math
 from pathlib import Path
 
-from rmapmodel import yamlfile
-from rmapmodel.errors import InputError
+from rmapmodel.documents import read_yaml, shortened
+from rmapmodel.errors import InputError, hint
 
 SCALES = "scales.yml"
+EXECUTED = "EXECUTED"  # the parameter of a notebook that reads what the others found; see verdicts.py
 CHECKOUT = Path(__file__).resolve().parents[2]
 _SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
 TYPES = {**_SCALARS, **{f"list[{name}]": (list, kind) for name, kind in _SCALARS.items() if kind is not bool}}
@@ -47,7 +48,8 @@ def _find(name, known):
         return matching[0]
     if matching:
         raise InputError("is the beginning of " + " and ".join(path.stem for path in matching), path=name)
-    raise InputError(f"no such notebook; there are: {', '.join(path.stem for path in known) or 'none'}", path=name)
+    stems = [path.stem for path in known]
+    raise InputError(f"no such notebook{hint(stem, stems)} (there are: {', '.join(stems) or 'none'})", path=name)
 
 
 def load(path):
@@ -57,14 +59,22 @@ def load(path):
     """
     try:
         notebook = json.loads(Path(path).read_text(encoding="utf-8"))
-        if notebook["nbformat"] == 4 and all(cell["cell_type"] in ("code", "markdown", "raw")
-                                             for cell in notebook["cells"]):
+        if notebook["nbformat"] == 4 and all(map(_is_cell, notebook["cells"])):
             return notebook
     except OSError as error:
         raise InputError(error.strerror, path=path) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise InputError("not a Jupyter notebook of format 4", path=path)
+
+
+def _is_cell(cell):
+    lines, metadata = cell["source"], cell.get("metadata", {})
+    code = cell["cell_type"] == "code"
+    return (cell["cell_type"] in ("code", "markdown", "raw")
+            and (isinstance(lines, str) or isinstance(lines, list) and all(isinstance(line, str) for line in lines))
+            and isinstance(metadata, dict) and isinstance(metadata.get("tags", []), list)
+            and (not code or isinstance(cell.get("outputs", []), list)))
 
 
 def source(cell):
@@ -91,10 +101,24 @@ def declared(notebook, path=None):
         if cell["cell_type"] == "code" and "parameters" in tags(cell):
             try:
                 lines = ast.parse(source(cell)).body
-            except SyntaxError as error:
-                raise InputError(f"the parameters cell is not Python: {error.msg}", path=path) from None
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                raise InputError(f"the parameters cell is not Python: {getattr(error, 'msg', error)}", path=path) from None
             parameters.update(_declaration(line, path) for line in lines)
     return parameters
+
+
+def names_read(notebook):
+    """Return the names that cells other than `parameters` read; None where a cell is no Python, so that it is not known."""
+    found = set()
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code" or "parameters" in tags(cell):
+            continue
+        try:
+            tree = ast.parse(source(cell))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return found
 
 
 def _declaration(line, path):
@@ -106,7 +130,7 @@ def _declaration(line, path):
         raise InputError(f"a type {kind}; known are {', '.join(TYPES)}", path=path, field=name)
     try:
         default = ast.literal_eval(line.value)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError, MemoryError):
         raise InputError(f"{wanted}: {ast.unparse(line)}", path=path, field=name) from None
     return name, (kind, _typed(default, kind, path, name))
 
@@ -121,7 +145,7 @@ def _typed(value, kind, path, name):
             return float(value)
     elif type(value) is _SCALARS[kind]:
         return value
-    raise InputError(f"{value!r} is not of the declared type {kind}", path=path, field=name)
+    raise InputError(f"{shortened(value)} is not of the declared type {kind}", path=path, field=name)
 
 
 def from_text(text, kind, path=None, name=None):
@@ -140,16 +164,19 @@ def from_text(text, kind, path=None, name=None):
         value = int(text, 0) if kind == "int" else _SCALARS[kind](text)
         return _typed(value, kind, path, name)
     except (KeyError, ValueError):
-        raise InputError(f"{text!r} is not of the declared type {kind}", path=path, field=name) from None
+        raise InputError(f"{shortened(text)} is not of the declared type {kind}", path=path, field=name) from None
 
 
-def read_yaml(path):
-    """Return the mapping that a YAML file holds.
-
-    Raises InputError if it cannot be read, is no YAML, or no mapping.
-    """
-    content, _ = yamlfile.read(path)
-    return {} if content is None else _mapping(content, "a mapping of notebooks to parameters", path)
+def injected(notebook, parameters):
+    """Return a notebook whose cell after the declarations gives the `parameters` that differ from their defaults."""
+    defaults = declared(notebook)
+    changed = [f"{name} = {value!r}" for name, value in parameters.items() if value != defaults[name][1]]
+    if not changed:
+        return notebook
+    after = 1 + max(i for i, cell in enumerate(notebook["cells"]) if "parameters" in tags(cell))
+    cell = {"cell_type": "code", "id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]},
+            "source": "\n".join(changed), "execution_count": None, "outputs": []}
+    return {**notebook, "cells": [*notebook["cells"][:after], cell, *notebook["cells"][after:]]}
 
 
 def _mapping(value, what, path, field=None):
@@ -163,16 +190,22 @@ def values(paths, texts, yaml_file=None, scale="full"):
 
     Raises InputError for a name that no chosen notebook declares, or a value of another type.
     """
-    types, result = {}, {}
+    types, result, read = {}, {}, {}
     for path in paths:
-        parameters = declared(load(path), path)
+        notebook = load(path)
+        parameters, read[path.stem] = declared(notebook, path), names_read(notebook)
         types[path.stem] = {name: kind for name, (kind, _) in parameters.items()}
         result[path.stem] = {name: default for name, (_, default) in parameters.items()}
+
+    def require_read(stem, name, where):
+        if read[stem] is not None and name not in read[stem]:
+            raise InputError(f"no cell of {stem} reads this parameter, so it would do nothing", path=where, field=name)
 
     def give(stem, mapping, where):
         for name, value in _mapping(mapping, "a mapping of parameters to values", where, stem).items():
             if name not in types[stem]:
-                raise InputError(f"{stem} declares no such parameter", path=where, field=name)
+                raise InputError(f"{stem} declares no such parameter{hint(name, types[stem])}", path=where, field=name)
+            require_read(stem, name, where)
             result[stem][name] = _typed(value, types[stem][name], where, name)
 
     for path in paths:
@@ -182,7 +215,7 @@ def values(paths, texts, yaml_file=None, scale="full"):
             give(path.stem, sets.get(scale, {}), scales)
     if yaml_file is not None:
         known = sorted({*paths, *notebook_folder().glob("*.ipynb")})
-        for key, mapping in read_yaml(yaml_file).items():
+        for key, mapping in read_yaml(yaml_file, "a mapping of notebooks to parameters").items():
             try:
                 stem = _find(key, known).stem
             except InputError as error:
@@ -193,8 +226,9 @@ def values(paths, texts, yaml_file=None, scale="full"):
         declaring = [stem for stem in types if name in types[stem]]
         if not declaring:
             known = sorted({name for names in types.values() for name in names})
-            raise InputError(f"no chosen notebook declares this parameter; declared are: {', '.join(known) or 'none'}",
-                             path="-p", field=name)
+            raise InputError(f"no chosen notebook declares this parameter{hint(name, known)} "
+                             f"(declared are: {', '.join(known) or 'none'})", path="-p", field=name)
         for stem in declaring:
+            require_read(stem, name, "-p")
             result[stem][name] = from_text(text, types[stem][name], "-p", name)
     return result

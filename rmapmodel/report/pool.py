@@ -17,7 +17,7 @@ GRACE = 30  # seconds from a cell's limit, when it is interrupted, until it is t
 
 @dataclass
 class Job:
-    """One notebook to run, from `source` to `output`, and then how that went.
+    """One notebook to run, from `source` to `output`, in the folder `cwd` or in this one, and then how that went.
 
     `error` is None or {"cell", "name", "value"} of the failed cell or {"cell", "again"}, the reason for which the tools
     failed and the last cell begun; `attempts` are what timings.json says.
@@ -26,6 +26,7 @@ class Job:
     name: str
     source: str
     output: str
+    cwd: str | None = None
     error: dict | None = None
     attempts: list = field(default_factory=list)
 
@@ -36,7 +37,7 @@ def environment(scratch):
     own = {name: value for name, value in os.environ.items() if name not in dropped}
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"):
         folder = scratch / name.lower()
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         own[name] = str(folder)
     # One thread each: sums come out alike on every machine, and the notebooks share the cores.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -69,7 +70,7 @@ class _Worker:
         """Run a job and return its error; the worker is dead afterwards if a limit was reached."""
         until = time.monotonic() + notebook_seconds
         cell = None
-        request = {"source": job.source, "output": job.output, "seconds": cell_seconds}
+        request = {"source": job.source, "output": job.output, "cwd": job.cwd, "seconds": cell_seconds}
         try:
             async with AsyncExitStack() as kernel_starts:
                 await kernel_starts.enter_async_context(starting)

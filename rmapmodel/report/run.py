@@ -3,23 +3,19 @@
 import asyncio
 import json
 import os
-import platform
 import re
 import sys
 import time
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 from tqdm import tqdm
 
-from rmapmodel import outside
 from rmapmodel.errors import InputError
-from rmapmodel.files import hashes, sha256
-from rmapmodel.report import collect, pages
+from rmapmodel.report import collect, inputs, pages
 from rmapmodel.report.clean import clean, clean_text
 from rmapmodel.report.folder import SCHEMA, Folder
-from rmapmodel.report.parameters import CHECKOUT, declared, find, load, tags, values
+from rmapmodel.report.parameters import EXECUTED, find, injected, load, values
 from rmapmodel.report.pool import Job, run_all
 from rmapmodel.report.strip import dumps, strip
 
@@ -29,7 +25,7 @@ class Run:
     """One notebook of a report, executed: what the index and the manifest say about it.
 
     `error` is None or {"cell": index or None, "text", "traceback", "input"}: `input` is what an InputError says, else
-    None; `wrong` lists what is wrong though it finished.
+    None; `inputs` is what it was made of (inputs.of); `wrong` lists what is wrong though it finished.
     """
 
     path: Path
@@ -37,6 +33,7 @@ class Run:
     notebook: dict
     error: dict | None
     title: str
+    inputs: dict = field(default_factory=dict)
     figures: list = field(default_factory=list)
     values: dict = field(default_factory=dict)
     verdicts: list = field(default_factory=list)
@@ -68,30 +65,57 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
     given = values(paths, parameters or {}, yaml_file, scale)
     if jobs is not None and jobs < 1:
         raise InputError(f"{jobs} is not a number of notebooks to run at once", path="-j")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    jobs = jobs or _cores()
     began = time.time()
     with Folder(out) as folder:
-        tasks = [_task(path, given[path.stem], folder.scratch) for path in paths]
-        _execute(tasks, jobs or cores, folder.scratch, cell_seconds, notebook_seconds)
-        runs = [_finished(path, task, given[path.stem], cell_seconds) for path, task in zip(paths, tasks)]
-        _refuse_bad_input(runs)
-        gather(runs)
-        _write(runs, folder.report)
+        shared = inputs.common()
+        runs, attempts = executed(paths, given, folder.scratch, shared, jobs, cell_seconds, notebook_seconds)
+        _write(runs, shared, folder.report)
         _write_json(folder.report / "timings.json", {
             "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
             "seconds": round(time.time() - began, 3),
-            "jobs": jobs or cores,
-            "notebooks": {task.name: task.attempts for task in tasks},
+            "jobs": jobs,
+            "notebooks": attempts,
         })
         folder.publish()
     return _say(runs, Path(out) / "index.html")
 
 
-def _refuse_bad_input(runs):
-    """Raises InputError where what failed is what the reader gave: a parameter's value, or the file it names."""
-    for run in runs:
-        if run.error and run.error["input"]:
-            raise InputError(run.error["input"], path=run.name)
+def executed(paths, given, scratch, shared, jobs=None, cell_seconds=600, notebook_seconds=3600):
+    """Run notebooks with the parameters `given` by stem, in the folder `scratch`; return (Runs, attempts by stem).
+
+    Those that read what the others found come last, in the folder where that lies, and are given it: `.`, the same in
+    every report. `shared` is inputs.common() of the moment. Raises InputError where what failed is what the reader gave:
+    a parameter's value, or the file it names.
+    """
+    last = [path for path in paths if given[path.stem].get(EXECUTED) == ""]
+    first = [path for path in paths if path not in last]
+    beside = scratch / "executed"
+    beside.mkdir()
+    runs, attempts = {}, {}
+
+    def execute(wave, given, cwd=None, others=None):
+        own = [inputs.of(path, given[path.stem], shared, others) for path in wave]  # before anybody changes a file
+        tasks = [_task(path, given[path.stem], scratch, cwd) for path in wave]
+        _execute(tasks, jobs or _cores(), scratch, cell_seconds, notebook_seconds)
+        for path, task, made_of in zip(wave, tasks, own):
+            runs[path] = run = _finished(path, task, made_of, cell_seconds)
+            attempts[run.name] = task.attempts
+            (beside / run.file).write_text(dumps(run.notebook), encoding="utf-8")
+            if run.error and run.error["input"]:
+                raise InputError(run.error["input"], path=run.name)
+
+    execute(first or last, given)
+    if first and last:
+        told = {path.stem: given[path.stem] | {EXECUTED: "."} for path in last}
+        execute(last, told, str(beside), {run.name: run.inputs["key"] for run in runs.values()})
+    runs = [runs[path] for path in paths]
+    gather(runs)
+    return runs, attempts
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _say(runs, index):
@@ -107,20 +131,11 @@ def _say(runs, index):
     return 1 if wrong else 0
 
 
-def _task(path, parameters, scratch):
-    """Write the notebook to be executed: a cell after the parameters gives those that differ from their defaults."""
-    notebook = strip(load(path))
-    defaults = {name: default for name, (_, default) in declared(notebook, path).items()}
-    changed = [f"{name} = {value!r}" for name, value in parameters.items() if value != defaults[name]]
-    if changed:
-        after = 1 + max(i for i, cell in enumerate(notebook["cells"]) if "parameters" in tags(cell))
-        notebook["cells"].insert(after, {
-            "cell_type": "code", "id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]},
-            "source": "\n".join(changed), "execution_count": None, "outputs": [],
-        })
+def _task(path, parameters, scratch, cwd):
+    """Write the notebook to be executed, in the folder `cwd` or in this one."""
     before, executed = scratch / f"{path.stem}.ipynb", scratch / f"{path.stem}.out.ipynb"
-    before.write_text(dumps(notebook), encoding="utf-8")
-    return Job(path.stem, str(before), str(executed))
+    before.write_text(dumps(injected(strip(load(path)), parameters)), encoding="utf-8")
+    return Job(path.stem, str(before), str(executed), cwd)
 
 
 def _execute(tasks, workers, scratch, cell_seconds, notebook_seconds):
@@ -134,7 +149,7 @@ def _execute(tasks, workers, scratch, cell_seconds, notebook_seconds):
         asyncio.run(run_all(tasks, workers, scratch, cell_seconds, notebook_seconds, advance))
 
 
-def _finished(path, task, parameters, cell_seconds):
+def _finished(path, task, own, cell_seconds):
     """Return the Run of a task, from the cells that finished where papermill could not save the notebook."""
     executed = Path(task.output)
     if executed.exists():
@@ -146,7 +161,8 @@ def _finished(path, task, parameters, cell_seconds):
             index, cell = json.loads(line)
             notebook["cells"][index] = cell
     clean(notebook)
-    return Run(path, parameters, notebook, _error(task.error, notebook, cell_seconds), pages.title(notebook, path.stem))
+    return Run(path, own["parameters"], notebook, _error(task.error, notebook, cell_seconds),
+               pages.title(notebook, path.stem), own)
 
 
 def _error(error, notebook, cell_seconds):
@@ -192,7 +208,7 @@ def gather(runs):
                       for claim in run.claims if collect.failed_check(claim)]
 
 
-def _write(runs, report):
+def _write(runs, shared, report):
     (report / "notebooks").mkdir()
     (report / "figures").mkdir()
     names = {run.name for run in runs}
@@ -203,39 +219,33 @@ def _write(runs, report):
         for figure in run.figures:
             for suffix, content in figure.files.items():
                 (report / "figures" / f"{figure.id}.{suffix}").write_bytes(content)
-    versions = _versions()
+    versions = inputs.versions()
     (report / "index.html").write_text(pages.index_page(runs, versions), encoding="utf-8")
-    _write_json(report / "manifest.json", _manifest(runs, versions))
+    _write_json(report / "manifest.json", _manifest(runs, shared, versions))
 
 
-def _manifest(runs, versions):
-    package = CHECKOUT / "rmapmodel"
-    lock = CHECKOUT / "requirements.lock"
+def _manifest(runs, shared, versions):
     return {
         "schema": SCHEMA,
         "versions": versions,
-        "package": hashes(package),
-        "lock": sha256(lock) if lock.exists() else None,
-        "imports": {name: file and sha256(file) for name, file in outside.files().items()},
-        "data": hashes(CHECKOUT / "data"),
+        **shared,
         "notebooks": {run.name: {
-            "sha256": sha256(run.path),
-            "parameters": run.parameters,
+            **run.inputs,
             "seeds": {name: value for name, value in run.parameters.items() if "SEED" in name.upper()},
-            "inputs": {name: sha256(path) for name, value in run.parameters.items() if isinstance(value, str)
-                       for path in (CHECKOUT / value, run.path.parent / value, Path(value)) if path.is_file()},
             "error": run.error and run.error["text"],
             "figures": [figure.id for figure in run.figures],
             "values": run.values,
             "claims": run.claims,
         } for run in runs},
+        "figures": {figure.id: {
+            "caption": figure.caption,
+            "notebook": run.name,
+            "parameters": run.parameters,
+            "data": f"figures/{figure.id}.csv",
+            "sha256": {suffix: inputs.sha256(content) for suffix, content in figure.files.items()},
+            "key": run.inputs["key"],
+        } for run in runs for figure in run.figures},
     }
-
-
-def _versions():
-    """Return the versions of Python, this package and its direct dependencies."""
-    names = [re.match(r"[\w.-]+", line)[0] for line in metadata.requires("rmapmodel") or () if "extra ==" not in line]
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("rmapmodel", *names)}}
 
 
 def _write_json(path, content):

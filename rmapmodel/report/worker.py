@@ -1,11 +1,12 @@
 """A long-lived process that runs notebooks with papermill: a JSON request a line on stdin, JSON events on stdout.
 
-A request is {"source", "output", "seconds"}. The events are {"event": "cell", "cell": index} as each cell
+A request is {"source", "output", "cwd", "seconds"}. The events are {"event": "cell", "cell": index} as each cell
 begins and one {"event": "done", "error": ...} at the end: None, a failed cell's {"cell", "name", "value"}, or {"again":
 reason} where the tools failed and not the notebook. Each finished cell is also kept in `output` + ".cells", so that
 something is left to show when the process or its kernel is killed.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -66,6 +67,7 @@ def _execute(request, tell):
                 request["source"].replace("{", "{{").replace("}", "}}"),
                 request["output"].replace("{", "{{").replace("}", "}}"),
                 kernel_name="python3",
+                cwd=request["cwd"],
                 progress_bar=False,
                 request_save_on_cell_execute=False,
                 execution_timeout=request["seconds"],
@@ -83,6 +85,9 @@ def _execute(request, tell):
 
 def main():
     """Serve requests until stdin ends."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # where memory runs out, a notebook goes, and neither the report nor a neighbour
+    os.environ["COLUMNS"] = "80"  # tracebacks are as wide as the terminal that the report is made from
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not get among the events
     import_jsonschema()

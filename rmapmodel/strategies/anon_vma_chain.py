@@ -1,5 +1,6 @@
 """`anon_vma_chain`: an anon_vma per process and vma, linked to its ancestors', Linux 2.6.34 to today."""
 
+from ..errors import NoMemory
 from ..vm.vma import ACCESS
 from .base import Strategy, register
 from .search import search
@@ -136,10 +137,15 @@ class AnonVmaChainStrategy(Strategy):
         order = source.links if self.reverses_on_clone else reversed(source.links)
         self.lock_all(source.links)
         vma.links = []
-        for avc in list(order):
-            self.chain(vma, avc.anon_vma)
-            if for_fork and vma.anon is None and avc.anon_vma is not source.anon and self.may_reuse(avc.anon_vma):
-                vma.anon = avc.anon_vma
+        try:
+            for avc in list(order):
+                self.chain(vma, avc.anon_vma)
+                if for_fork and vma.anon is None and avc.anon_vma is not source.anon and self.may_reuse(avc.anon_vma):
+                    vma.anon = avc.anon_vma
+        except NoMemory:  # enomem_failure; cleanup_partial_anon_vmas in 7.0
+            vma.anon = None
+            self.unlink_all(vma)
+            raise
         if vma.anon is not None:
             vma.anon.degree += 1
             vma.anon.num_active_vmas += 1
@@ -155,12 +161,18 @@ class AnonVmaChainStrategy(Strategy):
     def prepared(self, vma):
         """The first write fault: mm/rmap.c:__anon_vma_prepare."""
         anon = self.mergeable_anon_vma(vma)
-        if anon is None:
+        made = anon is None
+        if made:
             anon = self.new_anon_vma()
             anon.num_children += 1  # a root is its own parent
+        try:
+            self.chain(vma, anon, head=True)
+        except NoMemory:
+            if made:
+                self.put(anon)
+            raise
         vma.anon = anon
         self.lock(anon)
-        self.chain(vma, anon, head=True)
         anon.degree += 1
         anon.num_active_vmas += 1
 
@@ -183,14 +195,26 @@ class AnonVmaChainStrategy(Strategy):
                 vma.anon = parent_vma.anon
             self.clone(vma, parent_vma, for_fork=True)
             if vma.anon is None:
-                anon = self.new_anon_vma(parent_vma.anon)
-                anon.parent.num_children += 1
-                anon.parent.degree += 1
-                anon.num_active_vmas = 1
-                vma.anon = anon
-                self.lock(anon)
-                self.chain(vma, anon)
+                try:
+                    self.own_anon_vma(vma, parent_vma.anon)
+                except NoMemory:
+                    self.unlink_all(vma)
+                    raise
         super().forked(vma, parent_vma)
+
+    def own_anon_vma(self, vma, parent):
+        """Gives a forked vma an anon_vma below its parent's."""
+        anon = self.new_anon_vma(parent)
+        try:
+            self.chain(vma, anon)
+        except NoMemory:
+            self.put(anon)
+            raise
+        parent.num_children += 1
+        parent.degree += 1
+        anon.num_active_vmas = 1
+        vma.anon = anon
+        self.lock(anon)
 
     def duplicate(self, vma, source):
         """Gives a piece or a copy of `source` the same anon_vma and AVCs."""
@@ -251,8 +275,15 @@ class AnonVmaChainStrategy(Strategy):
         """mm/rmap.c:unlink_anon_vmas: newest to oldest; anon_vmas left without a vma are freed afterwards."""
         if vma.anon is None:
             return
-        emptied = []
         self.lock_all(vma.links)
+        vma.anon.num_active_vmas -= 1
+        vma.anon.degree -= 1
+        vma.anon = None
+        self.unlink_all(vma)
+
+    def unlink_all(self, vma):
+        """Takes a vma's AVCs out of their trees and frees them, and then the anon_vmas that are left without one."""
+        emptied = []
         for avc in vma.links:
             anon = avc.anon_vma
             anon.vmas.remove(avc.node)
@@ -262,12 +293,14 @@ class AnonVmaChainStrategy(Strategy):
                 emptied.append(anon)
         self.ledger.free("anon_vma_chain", len(vma.links))
         self.machine.budget.free(AVC_MEMORY * len(vma.links))
-        vma.anon.num_active_vmas -= 1
-        vma.anon.degree -= 1
-        vma.anon, vma.links = None, None
+        vma.links = None
         for anon in emptied:
-            del self.anon_vmas[anon.number]
-            self.ledger.free("anon_vma")
+            self.put(anon)
+
+    def put(self, anon_vma):
+        """Frees an anon_vma that nothing is linked to."""
+        del self.anon_vmas[anon_vma.number]
+        self.ledger.free("anon_vma")
 
     # -- pages
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import NoMemory
 from .base import register
 from .chains import Chains
 from .families import AnonMmFamilies
@@ -55,8 +56,8 @@ class AnonMmStrategy(AnonMmFamilies):
 
     def moved(self, vma, frames, old_pages, new_pages):
         alone = (self.frames.mapcount[frames] == 1) & (self.chains.head(frames) == 0)
-        self.frames.index[frames[alone]] = new_pages[alone]
         self.note_address(frames[~alone], new_pages[~alone])
+        self.frames.index[frames[alone]] = new_pages[alone]
 
     def brought_elsewhere(self, vma, frames, pages):
         self.note_address(frames, pages)
@@ -68,14 +69,25 @@ class AnonMmStrategy(AnonMmFamilies):
 
     def chain(self, frames, pages):
         """Chains an address to each page, which may repeat, unless it is in the chain already (add_rmap_address)."""
-        for part in first_of_each(frames):
-            new = np.ones(len(part), np.bool_)
-            for at, values in self.chains.values(frames[part]):
-                new[at[values == pages[part][at]]] = False
-            frame, page = frames[part][new], pages[part][new]
-            first = frame[self.chains.head(frame) == 0]
-            self.chains.add(first, np.full(len(first), COUNT))
-            self.chains.add(frame, page.astype(np.int64))
+        added, begun = [], []
+        try:
+            for part in first_of_each(frames):
+                new = np.ones(len(part), np.bool_)
+                for at, values in self.chains.values(frames[part]):
+                    new[at[values == pages[part][at]]] = False
+                frame, page = frames[part][new], pages[part][new].astype(np.int64)
+                first = self.chains.head(frame) == 0
+                self.chains.add(frame[~first], page[~first])
+                added.append((frame[~first], page[~first]))
+                self.chains.add(frame[first], np.full(int(first.sum()), COUNT))
+                begun.append(frame[first])
+                self.chains.add(frame[first], page[first])
+        except NoMemory:
+            for frame, page in reversed(added):
+                self.chains.remove(frame, page)
+            for frame in begun:
+                self.chains.clear(frame)
+            raise
 
     def elsewhere(self, walk, at):
         """Every chained address, the one chained first first."""

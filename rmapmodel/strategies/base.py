@@ -4,16 +4,19 @@ A strategy finds a frame's mappings from its own structures alone. The machine a
 `new_offset`, `moved_offset`, `can_grow`, `copies_before_move` and `copies_at_swap_in`; everything else tells it what has
 just happened. Pages always come as arrays: frames, and beside them the pages (virtual page numbers) at which one mm maps
 them.
+
+Where an object cannot be had, `ledger.alloc` raises NoMemory. A hook that lets it through has changed nothing, as far as
+any later hook can tell; the machine undoes what it did itself. A hook that tells of an end (`unlinked`, `mm_gone`,
+`dropped`, `unmapped`, `file_unmapped`) makes nothing that could fail.
 """
 
-import difflib
 import re
 
 import numpy as np
 
 from ..cost.ledger import Ledger, Walk
 from ..cost.sizes import FIELD, size_of
-from ..errors import InputError
+from ..errors import InputError, hint
 from ..index import INDEXES, make_index
 from ..vm.frames import ANON
 from .files import FilePages
@@ -73,9 +76,7 @@ def _wrong_with(cls):
 def strategy(name):
     """The design registered as `name`; raises InputError with the nearest right name otherwise."""
     if name not in STRATEGIES:
-        near = difflib.get_close_matches(name, STRATEGIES, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"unknown strategy {name!r}{hint} (there are {', '.join(STRATEGIES)})", field="strategy")
+        raise InputError(f"unknown strategy {name!r}{hint(name, STRATEGIES)} (there are {', '.join(STRATEGIES)})", field="strategy")
     return STRATEGIES[name]
 
 

@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
+from ..errors import NoMemory
 from ..vm.frames import ANON, EXCLUSIVE
 from ..vm.vma import PAGE
 from .base import Strategy, register
@@ -40,6 +41,18 @@ class Remaps:
         self.starts.insert(place, start)
         self.ends.insert(place, end)
         self.held.insert(place, deltas)
+
+    def needed(self, start, end):
+        """How many records more there will be when one of [start, end) is added."""
+        more, place = 0, bisect_right(self.ends, start)
+        for edge in (start, end):  # a record that holds an edge in its middle is cut there
+            at = bisect_right(self.starts, edge) - 1
+            more += at >= 0 and self.starts[at] < edge < self.ends[at]
+        while start < end:
+            inside = place < len(self.starts) and self.starts[place] < end
+            more += start < (self.starts[place] if inside else end)
+            start, place = (self.ends[place] if inside else end), place + 1
+        return more
 
     def add(self, start, end, delta):
         """Records that an area with this delta holds indices [start, end): fills the gaps, joins what is there."""
@@ -175,30 +188,45 @@ class CowContextStrategy(Strategy):
 
     # -- vmas: only what is not where its offsets say is recorded (should_track_remap)
 
-    def track(self, vma):
-        """Records a touched vma that is not at its offset; forgets what was recorded of it before."""
-        delta = vma.start - vma.pgoff
-        wanted = (vma.pgoff, vma.pgoff + vma.pages, delta) if vma.faulted and delta else None
-        if wanted != vma.links:
-            self.forget(vma)
-            if wanted is not None:
-                self._change(vma.mm.anon, vma.mm.anon.remaps.add, wanted)
-                vma.links = wanted
+    def offset(self, vma):
+        """The index of the page at a vma's start: vm_pgoff, a file's offset in a private file area."""
+        return vma.pgoff
+
+    def track(self, *vmas):
+        """Records touched vmas that are not at their offsets, in place of what was recorded of them before; all or none."""
+        before = [vma.links for vma in vmas]
+        try:
+            for vma in vmas:
+                index = self.offset(vma)
+                delta = vma.start - index
+                self._record(vma, (index, index + vma.pages, delta) if vma.faulted and delta else None)
+        except NoMemory:
+            with self.ledger.unfailing():
+                for vma, record in zip(vmas, before):
+                    self._record(vma, record)
+            raise
 
     def forget(self, vma):
         """Forgets what is recorded of a vma."""
-        if vma.links is not None:
-            self._change(vma.mm.anon, vma.mm.anon.remaps.remove, vma.links)
-            vma.links = None
+        self._record(vma, None)
 
-    def _change(self, context, change, record):
-        before = len(context.remaps)
-        change(*record)
-        more = len(context.remaps) - before
-        if more > 0:
-            self.ledger.alloc("remap_record", more)
-        elif more < 0:
-            self.ledger.free("remap_record", -more)
+    def _record(self, vma, wanted):
+        if wanted == vma.links:
+            return
+        context, remaps = vma.mm.anon, vma.mm.anon.remaps
+        if vma.links is not None:
+            before = len(remaps)
+            remaps.remove(*vma.links)
+            vma.links = None
+            self.ledger.free("remap_record", before - len(remaps))
+            self._lock_remaps(context)
+        if wanted is not None:
+            self.ledger.alloc("remap_record", remaps.needed(*wanted[:2]))
+            remaps.add(*wanted)
+            vma.links = wanted
+            self._lock_remaps(context)
+
+    def _lock_remaps(self, context):
         self.ledger.lock("cow_context remap_mt", "exclusive", context.number)
 
     def prepared(self, vma):
@@ -213,17 +241,14 @@ class CowContextStrategy(Strategy):
         super().copied(vma, source)
 
     def split(self, new, vma, old):
-        self.track(new)
-        self.track(vma)
+        self.track(new, vma)
         super().split(new, vma, old)
 
     def adopted(self, survivor, donor):
         self.track(survivor)
 
     def adjusted(self, vma, adjacent=None):
-        self.track(vma)
-        if adjacent is not None:
-            self.track(adjacent)
+        self.track(*(each for each in (vma, adjacent) if each is not None))
         super().adjusted(vma, adjacent)
 
     def dropped(self, vma):
@@ -236,7 +261,7 @@ class CowContextStrategy(Strategy):
     # -- pages: each holds a reference of its context
 
     def mapped_new(self, vma, frames, pages):
-        self.frames.index[frames] = pages - vma.start + vma.pgoff
+        self.frames.index[frames] = pages - vma.start + self.offset(vma)
         self.point(frames, vma.mm.anon)
 
     def point(self, frames, context):
@@ -262,7 +287,7 @@ class CowContextStrategy(Strategy):
 
     def swapped_in(self, vma, frames, pages, exclusive):
         fresh = self.frames.anchor[frames] == 0
-        self.frames.index[frames[fresh]] = pages[fresh] - vma.start + vma.pgoff
+        self.frames.index[frames[fresh]] = pages[fresh] - vma.start + self.offset(vma)
         self.point(frames[fresh & exclusive], vma.mm.anon)
         self.point(frames[fresh & ~exclusive], self.context_of_shared(vma))
 
@@ -319,7 +344,7 @@ class CowContextStrategy(Strategy):
                 continue
             inside = which[low:high]
             walk.lines[places[inside]] += self.ledger.lines("vm_area_struct")
-            if vma.start - vma.pgoff != delta:
+            if vma.start - self.offset(vma) != delta:
                 continue
             met = True
             walk.ptes[places[inside]] += 1

@@ -117,8 +117,8 @@ class AnonMmFamilies(Strategy):
     def swapped_in(self, vma, frames, pages, exclusive):
         """The first to bring a page back decides where it points; `brought_elsewhere` hears of the others."""
         fresh = self.frames.anchor[frames] == 0
-        self.point(frames[fresh], pages[fresh], vma.mm.anon)
         self.brought_elsewhere(vma, frames[~fresh], pages[~fresh])
+        self.point(frames[fresh], pages[fresh], vma.mm.anon)
 
     def brought_elsewhere(self, vma, frames, pages):
         """Pages that are in memory already were mapped from swap, perhaps not at their index."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..cost.ledger import Walk
+from ..errors import NoMemory
 from .base import Strategy, register
 from .files import FilePages
 from .pte_chain import PteChainStrategy
@@ -39,13 +40,17 @@ class ObjrmapStrategy(PteChainStrategy):
 
     def file_mapped(self, vma, frames, pages):
         astray = self.frames.index[frames] != vma.pgoff + pages - vma.start
-        if astray.any():
-            fresh = np.unique(frames[astray & ~self.is_chained(frames)])
+        fresh = np.unique(frames[astray & ~self.is_chained(frames)]) if astray.any() else frames[:0]
+        try:
             if len(fresh):
                 self.convert(fresh, vma.mm, pages)
-        chained = self.is_chained(frames)
-        if chained.any():
-            self.add(vma.mm, frames[chained], pages[chained])
+            chained = self.is_chained(frames)
+            if chained.any():
+                self.add(vma.mm, frames[chained], pages[chained])
+        except NoMemory:
+            self.chains.clear(fresh)
+            self.direct[fresh], self.converted[fresh] = 0, False
+            raise
 
     def convert(self, frames, mm, new):
         """page_convert_anon: chains the mappings of page cache frames, found through the file, but for `new` pages of `mm`."""

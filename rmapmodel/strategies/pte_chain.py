@@ -4,6 +4,7 @@ import numpy as np
 
 from ..cost.ledger import Walk
 from ..cost.sizes import FIELD, LINE
+from ..errors import NoMemory
 from .base import Strategy, register
 from .chains import Chains
 
@@ -59,18 +60,31 @@ class PteChainStrategy(Strategy):
         if len(self.direct) < len(self.frames.mapcount):
             self.machine.budget.need(8 * (len(self.frames.mapcount) - len(self.direct)))
             self.direct = np.concatenate([self.direct, np.zeros(len(self.frames.mapcount) - len(self.direct), np.int64)])
-        ptes = pages.astype(np.int64) | mm.number << PAGE_BITS
-        for part in first_of_each(frames):
-            frame, pte = frames[part], ptes[part]
-            chained = self.chains.head(frame) != 0
-            only = self.direct[frame]
-            empty = ~chained & (only == 0)
-            self.direct[frame[empty]] = pte[empty]
-            second = ~chained & ~empty
+        ptes, added = pages.astype(np.int64) | mm.number << PAGE_BITS, []
+        try:
+            for part in first_of_each(frames):
+                self._add(frames[part], ptes[part])
+                added.append(part)
+        except NoMemory:
+            for part in added:
+                self.drop(mm, frames[part], pages[part])
+            raise
+
+    def _add(self, frame, pte):
+        chained = self.chains.head(frame) != 0
+        only = self.direct[frame]
+        empty = ~chained & (only == 0)
+        second = ~chained & ~empty
+        self.chains.add(frame[chained], pte[chained])
+        try:
             self.chains.add(frame[second], only[second])
-            self.direct[frame[second]] = 0
-            self.chains.add(frame[~empty], pte[~empty])
-            self.lock(len(part), int(not empty.all()))
+        except NoMemory:
+            self.chains.remove(frame[chained], pte[chained])
+            raise
+        self.chains.add(frame[second], pte[second])  # the element just made has room for both
+        self.direct[frame[empty]] = pte[empty]
+        self.direct[frame[second]] = 0
+        self.lock(len(frame), int(not empty.all()))
 
     def lock(self, count, elements):
         """The lock of each page's chain (include/linux/rmap-locking.h:pte_chain_lock), a bit in its flags."""
@@ -93,7 +107,12 @@ class PteChainStrategy(Strategy):
 
     def moved(self, vma, frames, old_pages, new_pages):
         self.drop(vma.mm, frames, old_pages)
-        self.add(vma.mm, frames, new_pages)
+        try:
+            self.add(vma.mm, frames, new_pages)
+        except NoMemory:
+            with self.ledger.unfailing():
+                self.add(vma.mm, frames, old_pages)
+            raise
 
     def unmapped(self, mm, frames, pages):
         self.drop(mm, frames, pages)

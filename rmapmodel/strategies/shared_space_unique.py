@@ -138,9 +138,11 @@ class SharedSpaceUniqueStrategy(SharedSpaceStrategy):
     def can_grow(self, vma, pages, downwards=False):
         low, high = vma.anon_offset, vma.anon_offset + vma.pages
         low, high = (low - pages, low) if downwards else (high, high + pages)
-        # the offsets of one area lie in one slice
-        same = vma.anon_offset // self.slice == (low if downwards else high - 1) // self.slice
-        return low >= 0 and same and vma.mm.anon.covered.is_free(low, high)
+        return self.in_reach(vma, low, high) and vma.mm.anon.covered.is_free(low, high)
+
+    def in_reach(self, vma, low, high):
+        """Whether an area may have offsets [low, high) beside its own: those of one area lie in one slice."""
+        return vma.anon_offset // self.slice == low // self.slice == (high - 1) // self.slice
 
     # -- vmas
 

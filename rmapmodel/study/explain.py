@@ -29,6 +29,8 @@ def explain(trace, strategy, pid, address, until=None, options=None):
     line = 0
     for line, _ in applied(machine, trace, takewhile(lambda pair: until is None or pair[0] <= until, trace)):
         pass
+    if until is not None and until > line:
+        raise InputError(f"the trace ends with line {line}", field="--until")
     mm = machine.processes.get(pid)
     if mm is None:
         raise InputError(f"process {pid} does not exist after line {until or line}", field="PID:ADDR")

@@ -7,10 +7,10 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .. import yamlfile
 from ..cost.ledger import COUNTERS
 from ..cost.sizes import FIELD
-from ..errors import InputError, nearest
+from ..documents import read_lines, shortened
+from ..errors import InputError, hint
 from ..events import Header
 from ..files import sha256
 from ..index import make_index
@@ -122,25 +122,25 @@ def read(path, max_memory=4 << 30):
 
 def _arch(name):
     if name not in FIELD:
-        raise InputError(f"unknown arch {name!r}{nearest(name, FIELD)}; there are {', '.join(FIELD)}")
+        raise InputError(f"unknown arch {shortened(name)}{hint(name, FIELD)} (there are {', '.join(FIELD)})")
 
 
 class _Reader:
-    """Reads a grid; where each thing stands is a tuple of keys, as yamlfile.read tells lines by."""
+    """Reads a grid; where each thing stands is a tuple of keys, as read_lines tells lines by."""
 
     AXES = {"strategies": strategy, "indexes": make_index, "kernels": Kernel.parse, "archs": _arch, "reclaim": check_reclaim}
     KEYS = ("workloads", "traces", *AXES, "seeds")
 
     def __init__(self, path):
         self.path = Path(path)
-        self.content, self.lines = yamlfile.read(self.path)
+        self.content, self.lines = read_lines(self.path, "the keys " + ", ".join(self.KEYS))
         self.kernels = []
 
     def refuse(self, reason, *where):
         """Raises the InputError of this file, with the line of the place or of what it is in."""
         line = next((self.lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in self.lines), None)
-        names = [str(key) for key in where if not isinstance(key, int)]
-        raise InputError(reason, path=self.path, line=line, field=".".join(names) or None)
+        names = [str(key)[:60] for key in where if not isinstance(key, int)]
+        raise InputError(reason[:1000], path=self.path, line=line, field=".".join(names) or None)
 
     def checked(self, call, *where):
         """What a call returns; the InputError it raises is one of this file."""
@@ -150,10 +150,9 @@ class _Reader:
             self.refuse(f"{error.path}: {error.reason}" if where[0] == "traces" else error.reason, *where)
 
     def grid(self, max_memory):
-        self.mapping(self.content, "a grid is a mapping with the keys " + ", ".join(self.KEYS))
         for key in self.content:
             if key not in self.KEYS:
-                self.refuse(f"a grid has no such key{nearest(key, self.KEYS)}; there are {', '.join(self.KEYS)}", key)
+                self.refuse(f"a grid has no such key{hint(key, self.KEYS)} (there are {', '.join(self.KEYS)})", key)
         axes = [self.axis(key, check) for key, check in self.AXES.items()]
         axes[0] = axes[0] if "strategies" in self.content else list(STRATEGIES)
         workloads, traces = self.workloads(), self.traces()
@@ -194,7 +193,7 @@ class _Reader:
         values = {}
         for at, value in pairs:
             if value in values:
-                self.refuse(f"{value} is given twice", *at)
+                self.refuse(f"{shortened(value)} is given twice", *at)
             values[value] = None
         return list(values)
 
@@ -202,9 +201,9 @@ class _Reader:
         """Yields (place, text) of what a key holds."""
         for at, text in self.listed(self.content[key], key):
             if not isinstance(text, str):
-                self.refuse(f"{text!r} is a {type(text).__name__} to YAML; put quotes around it", *at)
+                self.refuse(f"{shortened(text)} is a {type(text).__name__} to YAML; put quotes around it", *at)
             if not text.isprintable():
-                self.refuse(f"{text!r} has characters that cannot be printed", *at)
+                self.refuse(f"{shortened(text)} has characters that cannot be printed", *at)
             yield at, text
 
     def axis(self, key, check):

@@ -34,11 +34,12 @@ def moves(trace, strategy, options=None):
 
     for line, event in applied(machine, trace, looking_first()):
         if before is not None:
-            rows.append((line, event.pid, _moves(event), *_after(machine, *before)))
+            rows.append((line, event.pid, changes_address(event), *_after(machine, *before)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _moves(event):
+def changes_address(event):
+    """Whether an mremap gives memory another address, or a shared mapping a second one."""
     return event.new_addr != event.addr or not event.len or bool({"fixed", "dontunmap"} & set(event.flags))
 
 
@@ -71,3 +72,22 @@ def away_from_index(machine):
     frame, _, page = machine.truth()
     anonymous = (machine.frames.flags[frame] & ANON) != 0
     return int((machine.frames.index[frame[anonymous]] != page[anonymous]).sum())
+
+
+def away_from_offset(machine):
+    """How many mappings of pages of files lie elsewhere than their vma's offset says: what a lookup by vm_pgoff misses."""
+    frame, mm, page = machine.truth()
+    found = 0
+    for each in machine.mms.values():
+        for vma in each.vmas:
+            if vma.file is not None:
+                inside = (mm == each.number) & (page >= vma.start) & (page < vma.end)
+                inside &= (machine.frames.flags[frame] & ANON) == 0
+                found += int((machine.frames.index[frame[inside]] != vma.pgoff + page[inside] - vma.start).sum())
+    return found
+
+
+def chained_addresses(machine):
+    """How many addresses `anonmm` has chained to the pages in memory, the counts in the chains' first slots left out."""
+    elements, values = machine.strategy.chains.lengths(machine.resident())
+    return int(values.sum() - (elements > 0).sum())

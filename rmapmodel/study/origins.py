@@ -1,32 +1,18 @@
 """Origins: what walks cost for pages shared since before fork, copied, of new memory; and how that grows with the family."""
 
-import gzip
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import pandas as pd
 
-from ..events import AnyEvent, Header
 from ..strategies import STRATEGIES
 from ..trace.memory import InMemory
 from ..trace.workloads import PAGE_ORIGINS, PARENT, generate
-from ..vm.vma import PAGE
-from .program import CHECKOUT
+from .observations import fork_servers, walks
 from .replay import replay
 
 WALKS = {"full": "candidates", "early_stop": "examined"}
 """The two kinds of walk, and the column of origins() with what each visits."""
-
-RECORDED = CHECKOUT / "data" / "observations" / "walks-6.1.176.jsonl.gz"
-
-_AREA, _NEW, _HEAP = 0x10000000, 0x20000000, 0x30000000  # of fork_server in data/walks/record.py
-_ADDRESSES = {(parent, addr): origin for origin, parent, *addrs in (
-    ("shared by all", True, _AREA, _HEAP), ("shared by all", False, _AREA, _HEAP),
-    ("left to the parent", True, _AREA + PAGE), ("copied in a child", False, _AREA + PAGE),
-    ("new area of a child", False, _NEW), ("grown heap of a child", False, _HEAP + 2 * PAGE, _HEAP + 3 * PAGE),
-) for addr in addrs}
-"""The origin of what is looked at there, by whether it is the parent that maps it."""
 
 
 def origins(sizes, pages=1, strategies=None, options=None, keeper=1):
@@ -125,28 +111,12 @@ def fits(frame):
     return pd.DataFrame(rows)
 
 
-def recorded():
+def recorded_walks():
     """Walks of a real kernel for pages of these origins, and the model's: one row a page that was looked at.
 
     Columns `kernel`, `processes`, `origin`, `mappings`, `examined` and `candidates` of the kernel, `model_examined` and
     `model_candidates` of `anon_vma_chain` after the same events. From the fork servers without exits of
     data/observations (data/README.md, Walk lengths); pages of other origins are left out. Cost: a replay a case, seconds.
     """
-    with gzip.open(RECORDED) as lines:
-        cases = [case for case in map(msgspec.json.decode, lines)
-                 if case["case"] == "fork_server" and not case["parameters"]["ended"]]
-    return pd.DataFrame([row for case in cases for row in _walked_again(case)])
-
-
-def _walked_again(case):
-    events = [msgspec.convert(event, AnyEvent) for event in case["events"]]
-    machine = replay(InMemory(Header(version=1, kernel=case["kernel"]), events), "anon_vma_chain").machine
-    for probe in case["probes"]:
-        origin = _ADDRESSES.get((probe["pid"] == PARENT, probe["addr"]))
-        if origin is not None:
-            frame = machine.processes[probe["pid"]].table.at(probe["addr"] // PAGE)
-            walk = machine.strategy.walk(np.array([frame], np.int32))
-            yield {"kernel": case["kernel"], "processes": len(machine.processes), "origin": origin,
-                   "mappings": int(walk.mapcount[0]),
-                   **{column: probe[column] for column in WALKS.values()},
-                   **{f"model_{column}": int(getattr(walk, column)[0]) for column in WALKS.values()}}
+    found = walks(fork_servers())
+    return found[found.origin.isin(PAGE_ORIGINS)].reset_index(drop=True)

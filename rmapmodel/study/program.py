@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..errors import InputError
+from ..trace.jsonl import read
 from .compare import TRUTH
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -20,6 +22,45 @@ def locate(name):
     """
     places = [Path(name), Path("notebooks", name), CHECKOUT / "notebooks" / name]
     return next((place for place in places if place.is_file()), places[0])
+
+
+def recordings():
+    """The paths of the recorded programs of data/traces by their names, in the order of these."""
+    return {path.name.partition(".")[0]: path for path in sorted((CHECKOUT / "data" / "traces").glob("*.jsonl.*"))}
+
+
+def recording(name):
+    """The path of a recorded program of data/traces by its name, such as `python-pool`; else that of a trace, as locate().
+
+    Raises InputError for a name that is neither.
+
+    >>> recording("python-pool").name
+    'python-pool.jsonl.zst'
+    """
+    known = recordings()
+    found = known.get(name) or locate(name)
+    if not found.is_file():
+        raise InputError(f"no recorded program and no trace is called {name!r}; recorded are {', '.join(known)}")
+    return found
+
+
+SHORT = ("apache2-prefork", "java-g1", "java-zgc", "make-compile", "nginx", "node-workers", "postgresql-pgbench", "python-pool",
+         "python-subprocess-threads", "realloc-loop", "redis-bgsave", "shell-pipeline")
+"""The recorded programs that replay in about a second or less."""
+
+LOOP = "realloc-loop"
+"""The one recording that is of no program people use, but of a loop of realloc, written for the moves it makes."""
+
+
+def recorded(names=()):
+    """Traces of data/traces by their names there without suffix, a dict: those named, or for no names those of `SHORT`.
+
+    Raises InputError for a name that is not there.
+
+    >>> list(recorded(["nginx"])), len(recorded()) == len(SHORT)
+    (['nginx'], True)
+    """
+    return {name: read(recording(name)) for name in names or SHORT}
 
 
 def against_truth(frame):

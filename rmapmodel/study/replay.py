@@ -201,6 +201,13 @@ def summary(result):
                   for name in reclaim if name not in ("pages", "mappings")]
     if "costs" in result:
         lines += _costs(result["costs"])
+    lines += pages_of(result["processes"])
+    if "timeline" in result:
+        columns = TIMELINE[:-1]
+        lines += ["", " ".join(f"{name.replace('_', ' '):>12}" for name in columns)]
+        lines += [" ".join(f"{'-' if value is None else value:>12}" for value in moment[:-1]) for moment in result["timeline"]]
+    if "timing" in result:
+        lines += ["", f"took {result['timing']['seconds']:.3f} s"]
     if "source" in result:
         lines += ["", f"source: {result['source']}"]
     for what in result["refused"]:
@@ -208,6 +215,15 @@ def summary(result):
         lines.append(f"refused: line {what['line']} {what['op']}: {what['reason']}{follows}")
     lines += [f"not in the recording: {what}" for what in result["missing"]]
     return "\n".join(lines)
+
+
+def pages_of(processes):
+    """The runs of resident pages that a result was asked to hold, as lines for a terminal."""
+    lines = []
+    for pid, process in processes.items():
+        lines += [f"process {pid}: {pages} pages at {address:#x}, each mapped {mapcount} times"
+                  for address, pages, mapcount in process.get("pages", ())]
+    return ["", *lines] if lines else []
 
 
 def _costs(costs):

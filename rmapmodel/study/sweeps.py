@@ -60,12 +60,12 @@ def sweep(make, grid, strategies=None, options=None, measure=costs):
 
 
 def doubling(most, least=1):
-    """`least`, twice that, and so on, and `most` itself: an axis for what grows by processes or areas.
+    """`least`, twice that, and so on, and `most` itself: an axis for what grows by processes or areas; nothing for 0.
 
-    >>> doubling(10), doubling(1)
-    ([1, 2, 4, 8, 10], [1])
+    >>> doubling(10), doubling(1), doubling(0)
+    ([1, 2, 4, 8, 10], [1], [])
     """
-    return sorted({min(least << step, most) for step in range(most.bit_length() + 1)})
+    return sorted({min(least << step, most) for step in range(most.bit_length() + 1)}) if most else []
 
 
 def timeline(trace, strategies=None, options=None):

@@ -202,7 +202,7 @@ def require_sound(release):
     (mended by 61f67c230a5e).
     """
     kernel = Kernel.parse(release)
-    if kernel.since(6, 16) and not kernel.since(6, 18, 8):
+    if (6, 16) <= kernel.version < (6, 18, 8):
         raise InputError(f"random traces are not executed on Linux {release}: from 6.16 to 6.18.7 a move of memory that "
                          "they make can leave pages that point to a freed anon_vma")
 

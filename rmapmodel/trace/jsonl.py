@@ -9,7 +9,6 @@ import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +16,7 @@ from typing import BinaryIO
 import msgspec
 import zstandard
 
-from ..errors import InputError
+from ..errors import InputError, hint
 from ..events import ADVICE_PAGES, ADVICE_VMA, EVENTS, MMAP_FLAGS, MREMAP_FLAGS, AnyEvent, Event, Header
 from ..files import BUFFER, replacing
 
@@ -230,7 +229,7 @@ def _careful(line: bytes) -> Event:
     if not isinstance(op, str):
         raise InputError(f"a string is wanted, not {_shown(op)}", field="op")
     if op not in _CLASSES:
-        raise InputError(f"unknown op {_shown(op)}{_nearest(op, _CLASSES)}", field="op")
+        raise InputError(f"unknown op {_shown(op)}{hint(op, _CLASSES)}", field="op")
     for name in _BYTES:
         value = record.get(name)
         if isinstance(value, str) and _HEX.fullmatch(value):
@@ -246,7 +245,7 @@ def _complaint(op: str, record: dict) -> InputError:
     fields = _FIELDS[_CLASSES[op]]
     for name in record:
         if name not in fields:
-            return InputError(f"{op} has no such key{_nearest(name, fields)}", field=_shown(name).strip('"'))
+            return InputError(f"{op} has no such key{hint(name, fields)}", field=_shown(name).strip('"'))
     for name, field in fields.items():
         if field.required and name not in record:
             return InputError(f"missing, {op} wants it", field=name)
@@ -283,8 +282,3 @@ def _shown(value) -> str:
         return "an object"
     text = json.dumps(value, ensure_ascii=not str(value).isprintable())
     return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f', perhaps "{close[0]}"' if close else ""

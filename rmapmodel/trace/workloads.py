@@ -1,4 +1,4 @@
-"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and six of our own.
+"""Synthetic workloads: the programs that the 2003, 2004 and 2010 arguments were measured with, and our own.
 
 Each is a function that yields events, in the order in which the real program does things, and ends with one `reclaim`
 while every process is still there: the programs sleep, and memory pressure comes from elsewhere.
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
-from ..errors import InputError, nearest
+from ..documents import shortened
+from ..errors import InputError, hint
 from ..events import Brk, Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 
 PAGE = 4096
@@ -62,7 +63,7 @@ class Workload:
         for name in values:
             if name not in self.parameters:
                 known = ", ".join(self.parameters)
-                raise InputError(f"no such parameter{nearest(name, self.parameters)}; it has {known}",
+                raise InputError(f"no such parameter{hint(name, self.parameters)} (it has {known})",
                                  path=self.name, field=name)
         return {name: self._checked(name, values.get(name, default))
                 for name, (_, default, _) in self.parameters.items()}
@@ -78,7 +79,7 @@ class Workload:
             if isinstance(value, accepted) and not isinstance(value, bool) and low <= value <= high:
                 return kind(value)
             wanted = f"{'a number' if kind is float else 'an integer'} from {low} to {high}"
-        raise InputError(f"{wanted} is wanted, not {value!r}", path=self.name, field=name)
+        raise InputError(f"{wanted} is wanted, not {shortened(value)}", path=self.name, field=name)
 
 
 WORKLOADS: dict[str, Workload] = {}
@@ -101,7 +102,7 @@ def workload(source: str, kernel: str | None, arch: Arch):
 def named(name: str) -> Workload:
     """The workload of that name; raises InputError with the nearest right name otherwise."""
     if name not in WORKLOADS:
-        raise InputError(f"no such workload{nearest(name, WORKLOADS)}; there are {', '.join(WORKLOADS)}", path=name)
+        raise InputError(f"no such workload{hint(name, WORKLOADS)} (there are {', '.join(WORKLOADS)})", path=name)
     return WORKLOADS[name]
 
 
@@ -448,6 +449,38 @@ def mremap_inherited(*, processes: Annotated[int, Span("processes, the parent in
     yield Reclaim()
 
 
+@workload("our own, after \"a large chain of stale addresses\", Hugh Dickins' comment in anobjrmap 5/6, 20 March 2003, "
+          "https://lore.kernel.org/lkml/Pine.LNX.4.44.0303202316020.2743-100000@localhost.localdomain/", None, X86_64)
+def mremap_repeated(*, processes: Annotated[int, Span("processes, the parent included", 1, PIDS)] = 4,
+                    pages: Pages = 64, moves: Annotated[int, Span("times that each child moves the area", 0, 1_000_000)] = 16,
+                    places: Annotated[int, Span("places of its own that a child moves to before it comes back", 1, 1_000_000)]
+                    = 1_000_000) -> Iterator[Event]:
+    """Each child moves the whole area that it inherited, again and again, and nobody writes.
+
+    In each round every child moves once: to the next of its places and after the last of them back to where the area was
+    inherited, so that with as many places as moves no address repeats, and with one it goes out and back. Raises
+    InputError if the places do not fit. Cost: an event a move.
+
+    >>> [event.new_addr for event in mremap_repeated(processes=2, pages=1, moves=3, places=1) if type(event) is Mremap]
+    [268443648, 268435456, 268443648]
+    """
+    places, step = min(places, max(1, moves)), (pages + 1) * PAGE
+    _fit((pages + 1) * (1 + (processes - 1) * places), X86_64, "processes")
+    pids = range(PARENT + 1, PARENT + processes)
+    yield from _written_area(pages)
+    yield from (Fork(PARENT, pid) for pid in pids)
+
+    def place(child, turn):
+        """Where a child has the area after so many moves; place 0 is where it was inherited."""
+        at = turn % (places + 1)
+        return X86_64.base + step * (at and child * places + at)
+
+    for turn in range(moves):
+        yield from (Mremap(pid, place(child, turn), pages * PAGE, place(child, turn + 1), pages * PAGE, ["maymove", "fixed"])
+                    for child, pid in enumerate(pids))
+    yield Reclaim()
+
+
 @workload("our own, after Daniel Forrest, Repeated fork() causes SLAB to grow without bound, August 2012, "
           "https://lore.kernel.org/lkml/20120816024610.GA5350@evergreen.ssec.wisc.edu/", None, X86_64)
 def fork_chain(*, depth: Annotated[int, Span("generations of children", 0, PIDS - 1)] = 100,
@@ -466,6 +499,37 @@ def fork_chain(*, depth: Annotated[int, Span("generations of children", 0, PIDS 
         yield Fork(pid, pid + 1)
         yield Write(pid + 1, X86_64.base, pages * PAGE)
         if exits:
+            yield Exit(pid)
+    yield Reclaim()
+
+
+@workload("our own, after Konstantin Khlebnikov's bound on anon_vmas, commit 7a3ef208e662 (mm: prevent endless growth of anon_vma "
+          "hierarchy), https://git.kernel.org/linus/7a3ef208e662f4b63d43a23f61a64a129c525bbc", None, X86_64)
+def fork_tree(*, forks: Annotated[int, Span("forks in all", 0, PIDS - 1)] = 100,
+              alive: Annotated[int, Span("most processes at a time", 2, PIDS)] = 16,
+              pages: Annotated[int, Span("pages of the area", 1, 500_000)] = 6,
+              seed: Annotated[int, Span("seed of the random choices", 0, 2**63 - 1)] = 1) -> Iterator[Event]:
+    """Processes that inherit one area fork, write a page of it or exit, at random, until so many were forked.
+
+    A fork is drawn 45 times of 100, a write 35, an exit 20; a fork with `alive` processes there and an exit of the last
+    one are not done. Cost: about two events a fork.
+
+    >>> events = list(fork_tree(forks=20, alive=4))
+    >>> sum(isinstance(event, Fork) for event in events)
+    20
+    """
+    draw, living, born = random.Random(seed), [PARENT], PARENT
+    yield from _written_area(pages)
+    while born <= forks:
+        what, pid = draw.random(), draw.choice(living)
+        if what < 0.45 and len(living) < alive:
+            born += 1
+            living.append(born)
+            yield Fork(pid, born)
+        elif 0.45 <= what < 0.8:
+            yield Write(pid, X86_64.base + draw.randrange(pages) * PAGE, PAGE)
+        elif what >= 0.8 and len(living) > 1:
+            living.remove(pid)
             yield Exit(pid)
     yield Reclaim()
 

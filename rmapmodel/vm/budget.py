@@ -13,9 +13,13 @@ class Budget:
 
     def need(self, size):
         """Takes `size` bytes."""
+        self.foresee(size)
+        self.used += size
+
+    def foresee(self, size):
+        """Says that `size` bytes will be needed one by one: raises now what would be raised then."""
         if self.used + size > self.limit:
             raise InputError(f"needs more memory than --max-memory allows ({self.limit} bytes)")
-        self.used += size
 
     def free(self, size):
         """Gives `size` bytes back."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..errors import InputError
-from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, ZERO
+from ..errors import InputError, NoMemory
+from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, NONE, ZERO
 from .vma import EXEC, GROWSDOWN, NONLINEAR, PAGE, READ, SHARED, ACCESS, WRITE
 
 NO_OFFSETS = "the design has no offsets left for it"
@@ -78,7 +78,11 @@ def prepare(machine, vma):
     """Gives a vma its anonymous structure before its first anonymous page (mm/rmap.c:anon_vma_prepare)."""
     if not vma.faulted:
         vma.faulted = True
-        machine.strategy.prepared(vma)
+        try:
+            machine.strategy.prepared(vma)
+        except NoMemory:
+            vma.faulted = False
+            raise
 
 
 def touch(machine, vma, start, end, is_write):
@@ -124,10 +128,14 @@ def _write_private(machine, vma, page, entries):
         new = _new_anonymous(machine, vma, fresh)
         if vma.file is not None:  # do_cow_fault
             frames.copy(vma.file.cache.gather(vma.pgoff + page + fresh - vma.start), new)
+        try:
+            machine.strategy.mapped_new(vma, new, page + fresh)
+        except NoMemory:
+            frames.give(new)
+            raise
         entries[fresh] = new
         vma.mm.rss += len(new)
         machine.mappings += len(new)
-        machine.strategy.mapped_new(vma, new, page + fresh)
 
 
 def _new_anonymous(machine, vma, at):
@@ -163,21 +171,32 @@ def copy_early(machine, vma, page, entries, at):
 
 def copy_pages(machine, vma, page, entries, at):
     """Gives `vma` copies of its own of the pages mapped at `entries[at]` (mm/memory.c:wp_page_copy)."""
-    frames, strategy = machine.frames, machine.strategy
-    old = entries[at]
-    anonymous = (frames.flags[old] & ANON) != 0
-    new = _new_anonymous(machine, vma, at)
+    strategy = machine.strategy
+
+    def copied_from_file(vma, old, new, pages):
+        strategy.mapped_new(vma, new, pages)
+        strategy.file_unmapped(vma.mm, old, pages)
+
+    anonymous = (machine.frames.flags[entries[at]] & ANON) != 0
+    if anonymous.any():
+        _copy(machine, vma, page, entries, at[anonymous], strategy.copied_on_write)
+    if not anonymous.all():
+        _copy(machine, vma, page, entries, at[~anonymous], copied_from_file)
+
+
+def _copy(machine, vma, page, entries, at, tell):
+    frames, old, new = machine.frames, entries[at], _new_anonymous(machine, vma, at)
     frames.copy(old, new)
     entries[at] = new
     frames.unmap(old)
     machine.touched.append(old)
-    if anonymous.all():
-        strategy.copied_on_write(vma, old, new, page + at)
-    else:
-        if anonymous.any():
-            strategy.copied_on_write(vma, old[anonymous], new[anonymous], page + at[anonymous])
-        strategy.mapped_new(vma, new[~anonymous], page + at[~anonymous])
-        strategy.file_unmapped(vma.mm, old[~anonymous], page + at[~anonymous])
+    try:
+        tell(vma, old, new, page + at)
+    except NoMemory:
+        entries[at] = old
+        frames.map(old)
+        frames.give(new)
+        raise
 
 
 def _map_file(machine, vma, page, entries, at):
@@ -198,10 +217,15 @@ def map_indices(machine, vma, entries, at, pages, indices):
     found = cached(machine, vma.file, indices)
     entries[at] = found
     machine.frames.map(found)
+    machine.touched.append(found)
+    try:
+        machine.strategy.file_mapped(vma, found, pages)
+    except NoMemory:
+        entries[at] = NONE
+        machine.frames.unmap(found)
+        raise
     vma.mm.rss += len(found)
     machine.mappings += len(found)
-    machine.touched.append(found)
-    machine.strategy.file_mapped(vma, found, pages)
 
 
 def cached(machine, file, indices):
@@ -239,14 +263,19 @@ def _swap_in(machine, vma, page, entries, at, is_write):
         found[missing] = new
     entries[at] = found
     frames.mapcount[found] += 1
-    vma.mm.rss += len(found)
-    machine.mappings += len(found)
     machine.touched.append(found)
     known = swap.exclusive[slots] & machine.kernel.swap_keeps_exclusive
-    release_slots(machine, slots)
-    exclusive = known | ((frames.mapcount[found] == 1) & (frames.slots()[found] == 0) & is_write)
+    exclusive = known | ((frames.mapcount[found] == 1) & (swap.count[slots] == 1) & is_write)
+    try:
+        machine.strategy.swapped_in(vma, found, page + at, exclusive)
+    except NoMemory:  # what was read stays in the swap cache
+        entries[at] = -slots
+        frames.unmap(found)
+        raise
     frames.flags[found[exclusive]] |= EXCLUSIVE
-    machine.strategy.swapped_in(vma, found, page + at, exclusive)
+    vma.mm.rss += len(found)
+    machine.mappings += len(found)
+    release_slots(machine, slots)
     clash = machine.strategy.copies_at_swap_in(vma, found, page + at)
     if clash is not None and clash.any():
         copy_early(machine, vma, page, entries, at[clash])

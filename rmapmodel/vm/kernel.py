@@ -26,7 +26,7 @@ class Kernel:
     @classmethod
     def parse(cls, text):
         """The kernel that `uname -r` prints as `text`; raises InputError when it is unparsable or before 2.4."""
-        match = re.match(r"^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,6}))?(?:-\S*|[+~_.][\w.+~-]*)?$", text or "")
+        match = re.match(r"^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,6})(?:\.[\w.+~-]*)?)?(?:-\S*|[+~_][\w.+~-]*)?$", text or "")
         if not match:
             raise InputError(f"{text!r} is not a kernel version like 6.18.44 or 2.6.4-rc2", field="kernel")
         version = tuple(int(part) for part in match.groups(default="0"))

@@ -7,7 +7,7 @@ what a kernel built that way would ask, and tells it what happened (strategies/b
 import numpy as np
 
 from .. import events
-from ..errors import InputError
+from ..errors import InputError, NoMemory
 from . import faults, processes, reclaim, syscalls
 from .budget import Budget
 from .frames import FIRST, Frames, Swap
@@ -23,13 +23,16 @@ VMA_MEMORY = 700
 MM_MEMORY = 2500
 """Estimated bytes this program needs for a vma with what a design links to it, and for an mm."""
 
+FILE_MEMORY, REFUSAL_MEMORY = 1500, 500
+"""The same for a file with its indexes (its name comes on top), and for a refused event with what it left undone."""
+
 
 class Machine:
     """Executes events for one design.
 
     `strategy` is a Strategy, `kernel` a Kernel, `arch` "x86_64" or "i386", `max_memory` bytes; `contents` keeps what each
     page holds. Errors: InputError with `field` set for an event that Linux would refuse, or that needs more than
-    `max_memory`.
+    `max_memory`; NoMemory for one that an allocation failed (`Ledger.fail_at`), which leaves what Linux leaves.
     """
 
     def __init__(self, strategy, kernel=None, arch="x86_64", max_memory=4 << 30, contents=False):
@@ -43,6 +46,7 @@ class Machine:
         self.refused, self.line, self.touched = [], None, []
         self.reclaimed_mappings = 0
         self._numbers = {"mm": 0, "file": 0}
+        self.ledger.budget = self.budget
         strategy.attach(self)
         self.merger = Merger(self)
 
@@ -64,11 +68,19 @@ class Machine:
             raise InputError(f"process {pid} does not exist", field="pid")
         return mm
 
-    def new_mm(self):
-        """An empty mm, known to the machine but not yet to the strategy."""
+    def new_mm(self, parent=None):
+        """An empty mm, made by exec or by fork of `parent`; raises NoMemory, and makes none."""
         self.budget.need(MM_MEMORY)
         mm = Mm(self._number("mm"), self.budget)
         self.mms[mm.number] = mm
+        try:
+            if parent is None:
+                self.strategy.mm_made(mm)
+            else:
+                self.strategy.mm_forked(mm, parent)
+        except NoMemory:
+            self.drop_mm(mm)
+            raise
         return mm
 
     def drop_mm(self, mm):
@@ -92,6 +104,7 @@ class Machine:
         return self._file(None, pages)
 
     def _file(self, name, pages):
+        self.budget.need(FILE_MEMORY + len(name or ""))
         file = File(self._number("file"), name, self.budget, pages)
         self.file_numbers[file.number] = file
         return file
@@ -100,8 +113,8 @@ class Machine:
 
     def add_vma(self, vma):
         """Counts and inserts a vma that did not merge, before the strategy links it."""
-        self.budget.need(VMA_MEMORY)
         self.ledger.alloc("vm_area_struct")
+        self.budget.need(VMA_MEMORY)
         vma.mm.insert(vma)
         if vma.file is not None:
             vma.file.vmas += 1
@@ -109,16 +122,28 @@ class Machine:
     def forget(self, vma):
         """Unlinks a vma that already left its mm, and frees it (and a shared anonymous object with its last vma)."""
         self.strategy.unlinked(vma)
+        self._free_vma(vma)
+
+    def take_back(self, vma):
+        """Frees a vma that `add_vma` inserted and the strategy had no memory to link."""
+        vma.mm.remove(vma)
+        self._free_vma(vma)
+
+    def _free_vma(self, vma):
         self.ledger.free("vm_area_struct")
         self.budget.free(VMA_MEMORY)
-        file = vma.file
-        if file is not None:
-            file.vmas -= 1
-            if file.shmem and not file.vmas:
-                for _, entries in file.cache.spans(0, 1 << 52):
-                    self.frames.give(entries[entries >= FIRST])
-                file.cache.clear()
-                del self.file_numbers[file.number]
+        if vma.file is not None:
+            vma.file.vmas -= 1
+            self.put_file(vma.file)
+
+    def put_file(self, file):
+        """Frees a shared anonymous object that no vma maps (any more)."""
+        if file.shmem and not file.vmas:
+            for _, entries in file.cache.spans(0, 1 << 52):
+                self.frames.give(entries[entries >= FIRST])
+            file.cache.clear()
+            if self.file_numbers.pop(file.number, None):
+                self.budget.free(FILE_MEMORY)
 
     # -- the truth ---------------------------------------------------------------------------------------------------
 
@@ -214,6 +239,7 @@ class Machine:
 
     def refuse(self, op, reason, because=None):
         """Notes an event, or a part of one, that this design's kernel refuses; `because` is the line it follows from."""
+        self.budget.need(REFUSAL_MEMORY)
         self.refused.append({"line": self.line, "op": op, "reason": reason, "because": because})
 
     def check(self, frames=None):

@@ -3,6 +3,7 @@
 Flags, file and file offsets are decided here; anonymous offsets and anonymous objects by the strategy.
 """
 
+from ..errors import NoMemory
 from .vma import SHARED, SPECIAL
 
 
@@ -154,32 +155,24 @@ class Merger:
         whole = start == vma.start and end == vma.end
         if left and right:  # case 6
             self._adopt(prev, next if next.faulted else vma)
-            self._remove(vma, next)
-            self._set_range(prev, prev.start, next.end)
-            self._unlink(vma, next)
+            self._set_range(prev, prev.start, next.end, vma, next)
             return prev
         if left:  # cases 5 and 7
             self._adopt(prev, vma)
             if whole:
-                self._remove(vma)
-                self._set_range(prev, prev.start, end)
-                self._unlink(vma)
+                self._set_range(prev, prev.start, end, vma)
             else:
                 self._move_boundary(prev, vma, end)
             return prev
         if right and whole and not self._whole_right_keeps_next:  # case 8 before 6.12: the middle struct survives
             self._adopt(vma, next)
+            self._set_range(vma, vma.start, next.end, next)
             vma.flags = flags
-            self._remove(next)
-            self._set_range(vma, vma.start, next.end)
-            self._unlink(next)
             return vma
         if right:  # cases 4 and 8
             self._adopt(next, vma)
             if whole:
-                self._remove(vma)
-                self._set_range(next, start, next.end)
-                self._unlink(vma)
+                self._set_range(next, start, next.end, vma)
             else:
                 self._move_boundary(vma, next, start)
             return next
@@ -196,9 +189,7 @@ class Merger:
         if end < vma.end:
             self._move_boundary(prev, vma, end)
             return prev
-        self._remove(vma)
-        self._set_range(prev, prev.start, end)
-        self._unlink(vma)
+        self._set_range(prev, prev.start, end, vma)
         return prev
 
     def protected(self, mm, end):
@@ -213,9 +204,7 @@ class Merger:
         area = Area(mm, vma.start, end, vma.flags, None, vma.pgoff, vma.anon_pgoff, middle=vma)
         if self._joins_above(area, next):
             self._adopt(vma, next)
-            self._remove(next)
-            self._set_range(vma, vma.start, next.end)
-            self._unlink(next)
+            self._set_range(vma, vma.start, next.end, next)
 
     def advise(self, vma, start, end, flags):
         """As `change`, for mlock and madvise, which only split before 2.6.7."""
@@ -243,7 +232,12 @@ class Merger:
             self._range(vma, at, vma.end)
         else:
             self._range(vma, vma.start, at)
-        self.strategy.split(new, vma, old)
+        try:
+            self.strategy.split(new, vma, old)
+        except NoMemory:
+            self.machine.take_back(new)
+            self._range(vma, *old[:2])
+            raise
         return new
 
     def _take_over(self, prev, area, next):
@@ -253,10 +247,9 @@ class Merger:
         if area.copied is not None:
             self._adopt(prev, area.copied)
         if next is not None:
-            self._remove(next)
-        self._set_range(prev, prev.start, next.end if next is not None else area.end)
-        if next is not None:
-            self._unlink(next)
+            self._set_range(prev, prev.start, next.end, next)
+        else:
+            self._set_range(prev, prev.start, area.end)
         return prev
 
     def _grow_down(self, next, area):
@@ -269,15 +262,11 @@ class Merger:
     def _adopt(self, survivor, donor):
         if donor.faulted and not survivor.faulted:
             survivor.faulted = True
-            self.strategy.adopted(survivor, donor)
-
-    def _remove(self, *vmas):
-        for vma in vmas:
-            vma.mm.remove(vma)
-
-    def _unlink(self, *vmas):
-        for vma in vmas:
-            self.machine.forget(vma)
+            try:
+                self.strategy.adopted(survivor, donor)
+            except NoMemory:
+                survivor.faulted = False
+                raise
 
     def _range(self, vma, start, end):
         if start != vma.start:
@@ -287,16 +276,36 @@ class Merger:
             vma.pgoff, vma.anon_pgoff, vma.start = vma.pgoff + delta, vma.anon_pgoff + delta, start
         vma.end = end
 
-    def _set_range(self, vma, start, end):
+    def _set_range(self, vma, start, end, *swallowed):
+        """Gives a vma another range, and frees the vmas that lie in it from now on."""
+        old = vma.start, vma.end
+        for each in swallowed:
+            each.mm.remove(each)
         self._range(vma, start, end)
-        self.strategy.adjusted(vma)
+        try:
+            self.strategy.adjusted(vma)
+        except NoMemory:
+            self._range(vma, *old)
+            for each in swallowed:
+                each.mm.insert(each)
+            raise
+        for each in swallowed:
+            self.machine.forget(each)
 
     def _move_boundary(self, lower, upper, at):
         # both leave their trees and come back, in the order of mm/vma.c:vma_complete
+        boundary = upper.start
+        self._meet(lower, upper, at)
+        try:
+            self.strategy.adjusted(lower, upper)
+        except NoMemory:
+            self._meet(lower, upper, boundary)
+            raise
+
+    def _meet(self, lower, upper, at):
         self._range(lower, lower.start, min(at, lower.end))
         self._range(upper, at, upper.end)
         self._range(lower, lower.start, at)
-        self.strategy.adjusted(lower, upper)
 
     def grow_stack(self, vma, start):
         """Extends a growsdown vma down to page `start` (mm/mmap.c:expand_downwards)."""

@@ -29,7 +29,10 @@ class PageTable:
 
     def make(self, start, end):
         """Yields (page, entries) for every part of [start, end), making the leaves that are missing."""
-        for number in range(start // LEAF, (end - 1) // LEAF + 1):
+        numbers = range(start // LEAF, (end - 1) // LEAF + 1)
+        if len(numbers) > len(self.leaves):
+            self.budget.foresee((len(numbers) - len(self.leaves)) * (LEAF * 4 + 200))
+        for number in numbers:
             leaf = self.leaves.get(number)
             if leaf is None:
                 self.budget.need(LEAF * 4 + 200)
@@ -37,6 +40,15 @@ class PageTable:
             base = number * LEAF
             low, high = max(start - base, 0), min(end - base, LEAF)
             yield base + low, leaf[low:high]
+
+    def put(self, pages, entries):
+        """Sets the entries at an ascending array of page numbers, making the leaves that are missing; cost O(pages)."""
+        numbers = pages // LEAF
+        cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(pages)] if len(pages) else [0]
+        for low, high in zip(cuts, cuts[1:]):
+            base = int(numbers[low]) * LEAF
+            for _, leaf in self.make(base, base + LEAF):
+                leaf[pages[low:high] - base] = entries[low:high]
 
     def gather(self, pages):
         """The entries at an ascending array of page numbers, 0 where there is no leaf; cost O(pages)."""

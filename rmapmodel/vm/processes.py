@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NoMemory
 from .faults import zap
-from .frames import ANON, EXCLUSIVE, FIRST
+from .frames import ANON, EXCLUSIVE, FIRST, NONE
 from .vma import DONTCOPY, LOCKED, NONLINEAR, WIPEONFORK, Ranges
 
 
@@ -16,7 +16,7 @@ def _absent(machine, pid, field="pid"):
 def spawn(machine, event):
     """A process with an empty mm."""
     _absent(machine, event.pid)
-    _join(machine, event.pid, _empty(machine))
+    _join(machine, event.pid, machine.new_mm())
 
 
 def share(machine, event):
@@ -27,21 +27,17 @@ def share(machine, event):
 
 
 def exec_(machine, event):
-    """The process leaves its mm and gets an empty one."""
+    """The process leaves its mm and gets an empty one, which fs/exec.c:bprm_mm_init makes first."""
+    machine.mm_of(event.pid)
+    mm = machine.new_mm()
     _leave(machine, event.pid)
-    _join(machine, event.pid, _empty(machine))
+    _join(machine, event.pid, mm)
 
 
 def exit_(machine, event):
     """The process ends; its mm ends with the last user."""
     _leave(machine, event.pid)
     del machine.processes[event.pid]
-
-
-def _empty(machine):
-    mm = machine.new_mm()
-    machine.strategy.mm_made(mm)
-    return mm
 
 
 def _join(machine, pid, mm):
@@ -67,14 +63,22 @@ def _leave(machine, pid):
 
 
 def fork(machine, event):
-    """The child gets a copy-on-write copy of the parent's mm."""
+    """The child gets a copy-on-write copy of the parent's mm; where that fails midway, it ends as any process does."""
     parent = machine.mm_of(event.pid)
     _absent(machine, event.child, "child")
-    child = machine.new_mm()
+    child = machine.new_mm(parent)
     child.parent = parent.number
     child.brk, child.absent, child.stale = parent.brk, Ranges(parent.absent.items), Ranges(parent.stale.items)
-    machine.strategy.mm_forked(child, parent)
     _join(machine, event.child, child)
+    try:
+        _copy_vmas(machine, child, parent)
+    except NoMemory:  # kernel/fork.c:dup_mm, and mmput of what there is
+        _leave(machine, event.child)
+        del machine.processes[event.child]
+        raise
+
+
+def _copy_vmas(machine, child, parent):
     for vma in parent.vmas:
         if vma.flags & DONTCOPY:
             continue
@@ -82,7 +86,11 @@ def fork(machine, event):
         new.flags &= ~LOCKED
         new.faulted = vma.faulted and not vma.flags & WIPEONFORK
         machine.add_vma(new)
-        machine.strategy.forked(new, vma)
+        try:
+            machine.strategy.forked(new, vma)
+        except NoMemory:
+            machine.take_back(new)
+            raise
         copies = vma.faulted or vma.flags & NONLINEAR or machine.kernel.fork_copies_all_ptes
         if copies and not vma.flags & WIPEONFORK:
             _copy_ptes(machine, new, vma)
@@ -98,30 +106,39 @@ def _copy_ptes(machine, new, vma):
         if not entries.any():
             continue
         for _, copy in mm.table.make(page, page + len(entries)):
-            copy[:] = entries
-        at = np.flatnonzero(entries >= FIRST)
-        present = entries[at]
-        if len(present):
-            if vma.flags & NONLINEAR:
-                frames.map(present)
-            else:
-                frames.mapcount[present] += 1
-            anonymous = (frames.flags[present] & ANON) != 0
-            frames.flags[present[anonymous]] &= ~np.uint8(EXCLUSIVE)
-            mm.rss += len(present)
-            machine.mappings += len(present)
-            machine.touched.append(present)
-            _tell(machine.strategy, new, vma, present, page + at, anonymous)
+            copy[:] = np.where(entries >= FIRST, NONE, entries)
         slots = -entries[entries < 0]
         if len(slots):
             swap.count[slots] += 1
             swap.exclusive[slots] = False
+        at = np.flatnonzero(entries >= FIRST)
+        if len(at):
+            anonymous = (frames.flags[entries[at]] & ANON) != 0
+            _share(machine, new, vma, copy, at[anonymous], page, entries, True)
+            _share(machine, new, vma, copy, at[~anonymous], page, entries, False)
 
 
-def _tell(strategy, new, vma, frames, pages, anonymous):
-    if anonymous.all():
-        strategy.duplicated(new, vma, frames, pages)
+def _share(machine, new, vma, copy, at, page, entries, anonymous):
+    """Maps what the parent's `entries[at]` map in the child's `copy` of them too, and tells the strategy."""
+    if not len(at):
         return
-    if anonymous.any():
-        strategy.duplicated(new, vma, frames[anonymous], pages[anonymous])
-    strategy.file_mapped(new, frames[~anonymous], pages[~anonymous])
+    frames, mm, present = machine.frames, new.mm, entries[at]
+    copy[at] = present
+    if vma.flags & NONLINEAR:
+        frames.map(present)
+    else:
+        frames.mapcount[present] += 1
+    if anonymous:
+        frames.flags[present] &= ~np.uint8(EXCLUSIVE)
+    machine.touched.append(present)
+    try:
+        if anonymous:
+            machine.strategy.duplicated(new, vma, present, page + at)
+        else:
+            machine.strategy.file_mapped(new, present, page + at)
+    except NoMemory:
+        copy[at] = NONE
+        frames.unmap(present)
+        raise
+    mm.rss += len(present)
+    machine.mappings += len(present)

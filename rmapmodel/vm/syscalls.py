@@ -1,10 +1,12 @@
 """The system calls that change an address space: mmap, munmap, mprotect, mremap, brk, mlock, madvise."""
 
+import contextlib
+
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NoMemory
 from . import faults
-from .frames import ANON, FIRST, LAZYFREE
+from .frames import ANON, FIRST, LAZYFREE, NONE
 from .merge import Area
 from .reclaim import page_out
 from .vma import (ACCESS, ACCOUNT, DONTCOPY, DONTDUMP, GROWSDOWN, HUGEPAGE, LOCKED, MERGEABLE, NOHUGEPAGE, NONLINEAR,
@@ -43,7 +45,8 @@ def _populate(machine, mm, start, end):
         if vma.file is not None and vma.file.pages is not None:
             stop = min(stop, vma.start + vma.file.pages - vma.pgoff)
         if vma.flags & ACCESS and max(start, vma.start) < stop:
-            faults.touch(machine, vma, max(start, vma.start), stop, vma.flags & (WRITE | SHARED) == WRITE)
+            with contextlib.suppress(NoMemory):
+                faults.touch(machine, vma, max(start, vma.start), stop, vma.flags & (WRITE | SHARED) == WRITE)
 
 
 def _pieces(machine, mm, start, end, op, holes_allowed=False):
@@ -77,7 +80,12 @@ def mmap(machine, event):
     else:
         file = machine.shmem(end - start) if flags & SHARED else None
     mm.absent.remove(start, end)
-    if map_area(machine, mm, start, end, flags, file, offset) is None:
+    try:
+        mapped = map_area(machine, mm, start, end, flags, file, offset)
+    finally:
+        if file is not None:
+            machine.put_file(file)
+    if mapped is None:
         _refuse_new(machine, mm, start, end, "mmap")
     elif flags & LOCKED:
         _populate(machine, mm, start, end)
@@ -148,10 +156,14 @@ def _new_vma(machine, area, faulted=False):
     vma = Vma(area.mm, area.start, area.end, area.flags, area.file, area.pgoff, area.anon_pgoff)
     vma.faulted = faulted
     machine.add_vma(vma)
-    if area.copied is not None:
-        machine.strategy.copied(vma, area.copied)
-    else:
-        machine.strategy.linked(vma)
+    try:
+        if area.copied is not None:
+            machine.strategy.copied(vma, area.copied)
+        else:
+            machine.strategy.linked(vma)
+    except NoMemory:
+        machine.take_back(vma)
+        raise
     return vma
 
 
@@ -163,25 +175,28 @@ def munmap(machine, event):
 
 
 def unmap_range(machine, mm, start, end):
-    """Splits at both ends, empties the page table, and unlinks the vmas (mm/vma.c:do_vmi_align_munmap)."""
-    mm.absent.remove(start, end)
-    mm.stale.remove(start, end)
+    """Splits at both ends, empties the page table, and unlinks the vmas (mm/vma.c:do_vmi_align_munmap).
+
+    Where the second split fails the first remains, and nothing is unmapped.
+    """
     victims = mm.overlapping(start, end)
-    if not victims:
-        return
     merger, outwards = machine.merger, machine.kernel.munmap_splits_outwards
-    if victims[0].start < start:
+    if victims and victims[0].start < start:
         new = merger.split(victims[0], start, new_below=outwards)
         victims[0] = victims[0] if outwards else new
-    if victims[-1].end > end:
+    if victims and victims[-1].end > end:
         new = merger.split(victims[-1], end, new_below=not outwards)
         victims[-1] = victims[-1] if outwards else new
+    mm.absent.remove(start, end)
+    mm.stale.remove(start, end)
     for vma in victims:
         faults.zap(machine, vma, vma.start, vma.end)
         if vma.flags & NONLINEAR:
             for _, entries in mm.nonlinear.spans(vma.start, vma.end):
                 entries[:] = 0
             mm.nonlinear.drop_empty(vma.start, vma.end)
+    if not victims:
+        return
     at = mm.position(start)
     del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
     for vma in victims:
@@ -380,8 +395,17 @@ PAGE_ADVICE = {"dontneed": _dontneed, "free": _lazy_free, "cold": _cold, "pageou
 
 
 def brk(machine, event):
-    """Sets the program break: the first event only records its start."""
+    """Sets the program break, which stays where it was if that fails; the first event only records its start."""
     mm = machine.mm_of(event.pid)
+    before = mm.brk
+    try:
+        _set_break(machine, mm, event)
+    except NoMemory:
+        mm.brk = before
+        raise
+
+
+def _set_break(machine, mm, event):
     if event.addr > machine.task_pages * PAGE:
         raise InputError("the break is beyond user memory", field="addr")
     if mm.brk is None:
@@ -575,11 +599,18 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
         target = _new_vma(machine, area, faulted=vma.faulted)
     if target.start <= start < target.end:
         vma = target  # an unfaulted source may have been merged into its own copy (copy_vma)
-    if vma.may_hold_anon:
-        strategy.moves(vma, start, start + old_len, new)
-    _move_ptes(machine, vma, target, start, new, old_len)
+    try:
+        if vma.may_hold_anon:
+            strategy.moves(vma, start, start + old_len, new)
+        _move_ptes(machine, vma, target, start, new, old_len)
+    except NoMemory:
+        with machine.ledger.unfailing():
+            _move_ptes(machine, target, vma, new, start, old_len)
+            unmap_range(machine, mm, new, new + new_len)
+        raise
     if not dontunmap:
-        unmap_range(machine, mm, start, start + old_len)
+        with contextlib.suppress(NoMemory):  # "OOM: unable to split vma": the call succeeds, and the empty range stays
+            unmap_range(machine, mm, start, start + old_len)
     else:
         vma.flags &= ~LOCKED
         if target is not vma and start == vma.start and start + old_len == vma.end and vma.faulted:
@@ -598,33 +629,41 @@ def _copy_early(machine, vma, page, entries, at):
 
 
 def _move_ptes(machine, vma, target, start, new, length):
-    mm, frames, strategy = vma.mm, machine.frames, machine.strategy
+    """Moves what pages [start, start + length) hold to `new`; where the strategy has no memory, what is left stays."""
+    mm, strategy = vma.mm, machine.strategy
     shift = new - start
     for page, entries in list(mm.table.spans(start, start + length)):
         if not entries.any():
             continue
-        at = np.flatnonzero(entries >= FIRST)
-        _copy_early(machine, vma, page, entries, at)
-        offset = 0
-        for _, to in mm.table.make(page + shift, page + shift + len(entries)):
-            to[:] = entries[offset:offset + len(to)]
-            offset += len(to)
-        moved = entries[at].copy()
-        entries[:] = 0
-        if len(moved):
-            machine.touched.append(moved)
-            anonymous = (frames.flags[moved] & ANON) != 0
-            if anonymous.any():
-                strategy.moved(target, moved[anonymous], page + at[anonymous], page + shift + at[anonymous])
-            if not anonymous.all():
-                strategy.file_moved(target, moved[~anonymous], page + at[~anonymous], page + shift + at[~anonymous])
+        _copy_early(machine, vma, page, entries, np.flatnonzero(entries >= FIRST))
+        present = np.flatnonzero(entries >= FIRST)
+        anonymous = (machine.frames.flags[entries[present]] & ANON) != 0
+        _carry(machine, target, page, entries, present[anonymous], shift, strategy.moved)
+        _carry(machine, target, page, entries, present[~anonymous], shift, strategy.file_moved)
+        _carry(machine, target, page, entries, np.flatnonzero(entries), shift, None)
     if vma.flags & NONLINEAR:
         for page, entries in list(mm.nonlinear.spans(start, start + length)):
-            offset = 0
-            for _, to in mm.nonlinear.make(page + shift, page + shift + len(entries)):
-                to[:] = entries[offset:offset + len(to)]
-                offset += len(to)
-            entries[:] = 0
+            at = np.flatnonzero(entries)
+            mm.nonlinear.put(page + shift + at, entries[at])
+            entries[:] = NONE
+
+
+def _carry(machine, target, page, entries, at, shift, tell):
+    """Moves the ptes `entries[at]`, of pages `page + at`, and tells the strategy of those that map a frame."""
+    if not len(at):
+        return
+    table, moved = target.mm.table, entries[at]
+    table.put(page + shift + at, moved)
+    entries[at] = NONE
+    if tell is None:
+        return
+    machine.touched.append(moved)
+    try:
+        tell(target, moved, page + at, page + shift + at)
+    except NoMemory:
+        entries[at] = moved
+        table.put(page + shift + at, np.zeros_like(moved))
+        raise
 
 
 # -- remap_file_pages ----------------------------------------------------------------------------------------------
@@ -658,9 +697,12 @@ def _remap_emulated(machine, mm, vma, start, end, pgoff):
             raise InputError("the range holds different mappings (EINVAL)", field="len")
     # do_mmap with MAP_SHARED | MAP_FIXED and the old protection: other flags are made anew
     file.vmas += 1  # keeps a shared anonymous object while its last vma is replaced
-    unmap_range(machine, mm, start, end)
-    map_area(machine, mm, start, end, flags & (ACCESS | SHARED | LOCKED), file, pgoff)
-    file.vmas -= 1
+    try:
+        unmap_range(machine, mm, start, end)
+        map_area(machine, mm, start, end, flags & (ACCESS | SHARED | LOCKED), file, pgoff)
+    finally:
+        file.vmas -= 1
+        machine.put_file(file)
     _populate(machine, mm, start, end)
 
 

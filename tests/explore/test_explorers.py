@@ -37,7 +37,7 @@ def explorers():
             "space": lambda: table.explorer(
                 "How many vmas?", searches, {"processes": "Processes", "areas": "Areas", "index": "Index"},
                 {"visits_per_mapping": "visits a mapping"}, by="index", reference=("truth", 1.0), start={"processes": 8}),
-            "program": lambda: program.explorer(against_truth(frame), {"KiB": "kib", "objects": "objects"})}
+            "program": lambda: program.explorer(against_truth(frame))}
 
 
 @pytest.mark.parametrize("name", ["mremap", "space", "program"])
@@ -98,10 +98,19 @@ def test_program_names_the_cheapest(explorers):
     explorer = explorers["program"]()
     explorer.button.click()
     frame, _ = compare(inherited(0.5, 0.5), options=Options(reclaim="default"))
-    table = against_truth(frame)
-    assert f"<b>{table.kib.idxmin()}</b>.</p>" in explorer.shown.value
-    explorer.controls["measure"].value = "objects"
-    assert f"<b>{' and '.join(table.index[table.objects == table.objects.min()])}</b>.</p>" in explorer.shown.value
+    costs = against_truth(frame)
+    assert f"<b>{costs.kib.idxmin()}</b>.</p>" in explorer.shown.value
+    explorer.controls["rate"].value = 1024
+    price = costs.kib + 1024 * costs.visits
+    assert f"<b>{' and '.join(price.index[price == price.min()])}</b>.</p>" in explorer.shown.value
+    assert plain(price["anonmm"]) in explorer.shown.value
+
+
+def test_program_tells_of_a_trace_without_lookups():
+    explorer = program.explorer(pd.DataFrame({"kib": [2.0, 1.0], "visits": [None, None]}, index=["anonmm", "anon_vma"]))
+    explorer.button.click()
+    explorer.controls["rate"].value = 4
+    assert "<b>anon_vma</b>.</p>" in explorer.shown.value and "2.00" in explorer.shown.value
 
 
 def test_bars_escape_and_mark():

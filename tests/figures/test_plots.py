@@ -84,9 +84,7 @@ def test_merged_curves_say_how_many_they_stand_for(ax):
     assert told == "One line stands for anonmm and anon_vma."
 
 
-def test_a_matrix_writes_each_text_in_a_box_as_dark_as_told(ax):
-    texts = pd.DataFrame({"shared by all": ["N", "1"], "copied": ["1", "N"]}, index=["anonmm", "pte_chain"])
-    plots.matrix(ax, texts, pd.DataFrame([[0.1, 0.9], [0.1, 0.1]], texts.index, texts.columns))
-    assert [(text.get_text(), text.get_position(), text.get_color()) for text in ax.texts] == [
-        ("N", (0, 0), "black"), ("1", (1, 0), "white"), ("1", (0, 1), "black"), ("N", (1, 1), "black")]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["anonmm", "pte_chain"]
+def test_panels_write_numbers_as_told():
+    fig = plots.bar_panels(pd.DataFrame({"kib": [2.0]}, index=["anonmm"]), "{:.0f} KiB".format, kib=("", "", None))
+    assert "2 KiB" in [each.get_text() for each in fig.axes[0].texts]
+    plt.close(fig)

@@ -19,6 +19,7 @@ from rmapmodel import cli
 from rmapmodel.errors import InputError
 from rmapmodel.events import Exec, Fork, Madvise, Mmap, Mremap, Read, Spawn, Swapout, Write
 from rmapmodel.strategies.anon_vma_chain import AnonVmaChainStrategy
+from rmapmodel.study.observations import here
 from rmapmodel.vm.kernel import Kernel
 from tests.kernel.merge_scenarios import SCENARIOS, mapped
 from tests.traces import in_memory, run
@@ -55,6 +56,13 @@ sound = pytest.mark.skipif(bool(unsound), reason=unsound)
 def test_random_traces_agree():
     verdict = study.verify(study.random_traces(60, 5001))
     assert verdict.traces == 60 and not verdict.failed, str(verdict)
+
+
+@sound
+def test_a_notebook_asks_the_kernel_that_runs_here():
+    verdict, missing = here(5, 7)
+    assert (verdict.traces, verdict.differences) == (5, []) and missing
+    assert verdict.contents == study.verify(study.random_traces(5, 7)).contents
 
 
 def another_procedure(monkeypatch):

@@ -3,20 +3,14 @@
 test_live.py executes them on the kernel that runs here.
 """
 
-import gzip
-import json
-from pathlib import Path
-
-import msgspec
 import pytest
 
-from rmapmodel.events import AnyEvent
 from rmapmodel.strategies.anon_vma_chain import AnonVmaChainStrategy
+from rmapmodel.study.observations import differs, moments, observed, predicted
 from rmapmodel.vm.kernel import Kernel
 from tests.kernel.merge_scenarios import SCENARIOS, drawn, mapped
 from tests.traces import run
 
-OBSERVED = Path(__file__).parents[2] / "data" / "observations" / "merge-6.18.44.jsonl.gz"
 KERNELS = ("3.0", "4.19", "5.10", "6.1", "6.11", "6.12", "6.15", "6.16", "6.17", "6.18.7", "6.18.8", "6.18.44", "6.19",
            "7.0")
 """Both sides of each version whose rules decide here, and some in between."""
@@ -28,31 +22,11 @@ UNFORKED = {name for name in SCENARIOS if name.startswith("unforked.")}
 
 @pytest.fixture(scope="module")
 def observations():
-    with gzip.open(OBSERVED, "rt") as lines:
-        return {row["scenario"]: row for row in map(json.loads, lines)}
-
-
-def model(events, kernel):
-    return run(events, "anon_vma_chain", kernel=kernel)
-
-
-def told(result):
-    """What an observation holds, of a replay's result."""
-    return {"processes": {pid: {key: process[key] for key in ("vmas", "pages", "rss_pages")}
-                          for pid, process in result["processes"].items()}, "objects": result["objects"]}
-
-
-def unlike(row):
-    """The moments of a recorded scenario at which the model differs from what was recorded."""
-    events = msgspec.convert(row["events"], list[AnyEvent])
-    return [moment["after"] for moment in row["moments"]
-            if told(model(events[:moment["after"]], row["kernel"]).result(pages=True))
-            != {"processes": moment["processes"], "objects": moment["objects"]}]
+    return {row["scenario"]: row for row in observed("merge")}
 
 
 def test_every_scenario_is_recorded_as_it_is_written(observations):
-    written = {name: ([json.loads(msgspec.json.encode(event)) for event in scenario.events],
-                      [after for after, _ in scenario.moments]) for name, scenario in SCENARIOS.items()}
+    written = {name: (scenario.events, [after for after, _ in scenario.moments]) for name, scenario in SCENARIOS.items()}
     recorded = {name: (row["events"], [moment["after"] for moment in row["moments"]])
                 for name, row in observations.items()}
     assert recorded == written, "record again: PYTHONPATH=. python data/observe.py merge DATE"
@@ -70,14 +44,15 @@ def test_linux_did_what_its_test_asserts(observations, name):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_model_does_what_linux_did(observations, name):
-    assert unlike(observations[name]) == []
+    row = observations[name]
+    assert [len(events) for events, told in moments(row) if predicted(events, row["kernel"]) != told] == []
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_model_does_what_each_version_does(name):
     for kernel in filter(lambda kernel: SCENARIOS[name].exists_on(Kernel.parse(kernel)), KERNELS):
         for after, shown in SCENARIOS[name].moments:
-            replayed = model(SCENARIOS[name].events[:after], kernel)
+            replayed = run(SCENARIOS[name].events[:after], kernel=kernel)
             vmas = mapped(replayed.result()["processes"][str(shown.pid)]["vmas"])
             touched = [vma.anon is not None for vma in replayed.machine.processes[shown.pid].vmas]
             assert [(*vma, has) for vma, has in zip(vmas, touched)] == shown.vmas(Kernel.parse(kernel)), (kernel, shown)
@@ -103,7 +78,7 @@ def test_the_recording_tells_a_model_without_a_rule(observations, monkeypatch, r
         setattr(strategy, rule, False)
 
     monkeypatch.setattr(AnonVmaChainStrategy, "__init__", wrong)
-    assert {name for name, row in observations.items() if unlike(row)} == noticed
+    assert {name for name, row in observations.items() if differs(row)} == noticed
 
 
 def test_a_map_is_read_page_by_page():

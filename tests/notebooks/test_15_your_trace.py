@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from rmapmodel.events import Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Write
-from rmapmodel.figures import publish
-from rmapmodel.report.collect import as_verdict, failed_check
-from rmapmodel.report.parameters import load, source, tags
+from rmapmodel.report.collect import failed_check
 from rmapmodel.trace.jsonl import write
-from tests.notebooks.notebook import NOTEBOOKS, run
+from tests.notebooks.notebook import NOTEBOOKS, run, told
 
 FAMILY = Path(__file__).parents[1] / "figures" / "family.jsonl"
 PAGE, BASE = 4096, 0x10000000
@@ -53,37 +51,28 @@ TRACES = {
 }
 
 
-def told(path, monkeypatch, **parameters):
-    """Executes the cells of notebook 15 here, without a kernel; returns its claims."""
-    shown = []
-    monkeypatch.setattr(publish, "_shown", {})
-    monkeypatch.setattr(publish, "_display", shown.append)
-    names = {}
-    for cell in load(NOTEBOOKS / "15-your-trace.ipynb")["cells"]:
-        if cell["cell_type"] == "code":
-            exec(compile(source(cell), cell["id"], "exec"), names)
-        if "parameters" in tags(cell):
-            names.update(TRACE=str(path), **parameters)
-    assert sum("application/vnd.rmapmodel.figure+json" in each for each in shown) == 3
-    verdict = next(as_verdict({"data": each}) for each in shown if as_verdict({"data": each}))
-    return {claim["id"]: claim for claim in verdict.claims}
+def claims_of(path, **parameters):
+    """The claims of the notebook on a trace."""
+    shown = told("15-your-trace", TRACE=str(path), **parameters)
+    assert len(shown.figures) == 3
+    return shown.claims
 
 
 @pytest.mark.parametrize("kind", TRACES)
-def test_your_trace_of_any_kind(kind, tmp_path, monkeypatch):
+def test_your_trace_of_any_kind(kind, tmp_path):
     path = tmp_path / "t.jsonl"
     write(path, Header(version=1, arch="x86_64", kernel="6.12"), TRACES[kind])
-    claims = told(path, monkeypatch)
+    claims = claims_of(path)
     assert claims["trace-every-mapping"]["holds"]
     assert not any(map(failed_check, claims.values()))
 
 
-def test_your_trace_with_refusals_compressed_and_under_another_kernel(tmp_path, monkeypatch, capsys):
+def test_your_trace_with_refusals_compressed_and_under_another_kernel(tmp_path, capsys):
     path = tmp_path / "family.jsonl.gz"
     path.write_bytes(gzip.compress(FAMILY.read_bytes(), mtime=0))
-    claims = told(path, monkeypatch)
+    claims = claims_of(path)
     assert claims["trace-every-mapping"]["measured"] == "11 designs, 40 mappings to 44"
     said = capsys.readouterr().out
     # two vmas of two anon_vmas; and one whose offsets would have met those of what was mapped beside it
     assert "anon_vma_chain: line 13, mremap" in said and "shared_space_unique: line 13, mremap" in said
-    told(path, monkeypatch, KERNEL="2.6.4", POINTS=3)
+    claims_of(path, KERNEL="2.6.4", POINTS=3)

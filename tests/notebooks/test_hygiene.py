@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from rmapmodel.errors import InputError
+from rmapmodel.report import registry
 from rmapmodel.report.parameters import SCALES, declared, load, source, tags, values
 from rmapmodel.report.strip import dumps, strip
 
@@ -63,16 +64,9 @@ def calls(notebook, *names):
                 yield node
 
 
-def figure_ids(notebook):
-    """Yield the id of each figure shown, None where it is not a literal."""
-    for call in calls(notebook, "show"):
-        yield next((item.value.value for item in call.keywords
-                    if item.arg == "id" and isinstance(item.value, ast.Constant)), None)
-
-
 def literal_figure_ids(notebook):
     """Each figure is shown under a literal id."""
-    for id in figure_ids(notebook):
+    for id in registry.shown(notebook):
         if not re.fullmatch("fig-[a-z0-9-]+", str(id)):
             yield f"{id}: show(fig, id=\"fig-…\", caption=…, data=…) wants a literal id"
 
@@ -87,16 +81,23 @@ def named(paths):
     return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
 
 
+def mend(path, found):
+    """What a failed rule says: what was found, and the commands with which it is mended."""
+    here = path.relative_to(ROOT)
+    return "\n".join([*found, f"edit it with: make lab; then run: python -m rmapmodel.report.strip {here}"])
+
+
 @named(NOTEBOOKS)
 @pytest.mark.parametrize("rule", [parameters_cell, short_cells, no_machine_paths, literal_figure_ids, no_capture])
 def test_rule(path, rule):
-    assert not list(rule(load(path)))
+    found = list(rule(load(path)))
+    assert not found, mend(path, found)
 
 
 @named(NOTEBOOKS)
 def test_committed_form(path):
-    here = path.relative_to(ROOT)
-    assert path.read_text() == dumps(strip(load(path))), f"run: python -m rmapmodel.report.strip {here}"
+    assert path.read_text() == dumps(strip(load(path))), \
+        f"run: python -m rmapmodel.report.strip {path.relative_to(ROOT)}"
 
 
 @named(NOTEBOOKS)
@@ -104,13 +105,16 @@ def test_title_begins_with_the_number(path):
     first = load(path)["cells"][0]
     number = int(path.stem.partition("-")[0])
     assert first["cell_type"] == "markdown" and re.match(rf"# +0*{number}\b", source(first)), \
-        f"begin the first cell with: # {number:02}. and the title"
+        mend(path, [f"begin the first cell with: # {number:02}. and the title"])
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=["notebooks", "fixtures"])
 def test_figure_ids_are_unique(folder):
-    ids = [id for path in sorted(folder.glob("*.ipynb")) for id in figure_ids(load(path))]
-    assert sorted(set(ids)) == sorted(ids), "give each figure an id of its own"
+    where = {}
+    for path in sorted(folder.glob("*.ipynb")):
+        for id in registry.shown(load(path)):
+            assert id not in where, mend(path, [f"{where[id].stem} shows {id}, too: give each figure an id of its own"])
+            where[id] = path
 
 
 def test_scales_fit_the_notebooks():
@@ -118,7 +122,7 @@ def test_scales_fit_the_notebooks():
     paths = {path.stem: path for path in FOLDERS[0].glob("*.ipynb")}
     assert scales.keys() == paths.keys(), f"give every notebook its sets `test` and `full` in {SCALES}"
     for stem, sets in scales.items():
-        assert sets.keys() == {"test", "full"}
+        assert sets.keys() == {"test", "full"}, f"give {stem} its sets `test` and `full` in {SCALES}"
         for scale in sets:
             values([paths[stem]], {}, scale=scale)
 

@@ -1,33 +1,40 @@
-"""Two reports that several tests look at."""
+"""Two reports that several tests look at, and a site."""
 
-import fcntl
-import json
-import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from rmapmodel.report import run
-from tests.report.small import paths
+from tests.report.small import elsewhere, once, paths
 
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """Two reports over the same notebooks, run both at once and one after the other, after their exit statuses.
+    """Two reports over the same notebooks after their exit statuses: here, two at once; and elsewhere, one at a time."""
 
-    The processes of pytest-xdist share them: the first that needs them makes them.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    one, two, done = folder / "reports" / "one", folder / "reports" / "two", folder / "statuses.json"
-    with open(folder / "reports.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            done.write_text(json.dumps([run(paths("01", "02", "03"), out=out, jobs=jobs)
-                                        for out, jobs in ((one, 2), (two, 1))]))
-    return json.loads(done.read_text()), one, two
+    def make(folder):
+        notebooks = paths("01", "02", "03", "07")
+        return [run(notebooks, out=folder / "one", jobs=2), elsewhere(notebooks, folder / "two", folder / "home")]
+
+    statuses, folder = once(tmp_path_factory, "reports", make)
+    return statuses, folder / "one", folder / "two"
 
 
 @pytest.fixture
 def report(reports):
     return reports[1]
+
+
+@pytest.fixture(scope="session")
+def site(reports, tmp_path_factory):
+    """(exit status, what was said, folder) of the site over the first of the reports."""
+
+    def make(out):
+        done = subprocess.run([sys.executable, "-c", "import sys; from docs.build import build; sys.exit(build(*sys.argv[1:]))",
+                               reports[1], out], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    said, folder = once(tmp_path_factory, "site", make)
+    return *said, folder

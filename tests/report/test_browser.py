@@ -1,37 +1,26 @@
-"""A report in a real browser without a network."""
-
-import shutil
+"""A report and a site in a real browser without a network."""
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+from tests.browser.chromium import launched, needed, offline, whole
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; it checks the pages in a real browser")
+pytestmark = needed
 
 
 @pytest.fixture
 def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_context(offline=True).new_page()
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.said.append(message.text))
+    with launched() as browser, offline(browser) as page:
         yield page
-        browser.close()
 
 
 @pytest.mark.parametrize("name", ["index.html", "notebooks/01-figure.html"])
 def test_a_page_is_whole_without_a_network(report, page, name):
-    page.goto(f"file://{report / name}")
-    page.wait_for_load_state("networkidle")
-    assert all(address.startswith(("file:", "data:")) for address in page.asked)
-    assert page.said == []
-    assert page.locator("img").count() == 1
-    assert page.locator("img").evaluate("image => image.complete && image.naturalWidth > 100")
+    assert whole(page, report / name) == 1
+
+
+def test_a_page_of_the_site_is_whole_without_a_network(site, page):
+    assert whole(page, site[2] / "notebooks/01-figure.html")
+    assert page.locator("figure#fig-cost img").is_visible()
 
 
 def test_one_gets_from_a_figure_to_its_notebook_and_back(report, page):

@@ -3,12 +3,11 @@
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 from rmapmodel.report import collect
 from rmapmodel.report.run import Run, gather
-from tests.report.small import files, paths
+from tests.report.small import Loads, files, paths
 
 
 def test_two_runs_give_the_same_bytes_but_for_the_timings(reports):
@@ -26,7 +25,8 @@ def test_what_a_report_holds(report):
         "figures/fig-cost.csv", "figures/fig-cost.pdf", "figures/fig-cost.png", "figures/fig-cost.svg", "index.html",
         "manifest.json", "notebooks/01-figure.html", "notebooks/01-figure.ipynb",
         "notebooks/02-failing-cell.failed.ipynb", "notebooks/02-failing-cell.html", "notebooks/03-failing-check.html",
-        "notebooks/03-failing-check.ipynb", "timings.json",
+        "notebooks/03-failing-check.ipynb", "notebooks/07-over-the-others.html", "notebooks/07-over-the-others.ipynb",
+        "timings.json",
     ]
 
 
@@ -54,20 +54,6 @@ def test_names_and_captions_are_escaped_everywhere(report):
     for page in report.rglob("*.html"):
         assert "<script" not in page.read_text()
     assert "with &lt;angle&gt; brackets &amp; more." in (report / "index.html").read_text()
-
-
-class Loads(HTMLParser):
-    """Collects what a page would load, which is anything but the target of a link that one clicks."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.loaded = [found for found in re.findall(r"url\(([^)]*)\)|@import ([^;]*)", text)]
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        for name, value in attributes:
-            if name in ("src", "srcset", "data", "poster", "action", "background") or name == "href" and tag != "a":
-                self.loaded.append(value)
 
 
 def test_pages_load_nothing_from_elsewhere(report):

@@ -37,7 +37,7 @@ def test_without_names_all_notebooks_run(checkout):
 
 
 @pytest.mark.parametrize("names, said", [
-    (["03"], "no such notebook; there are: 01-figure, 02-failing-cell"),
+    (["03"], r"no such notebook \(there are: 01-figure, 02-failing-cell\)"),
     (["0"], "no such notebook"),
     (["elsewhere/01-figure.ipynb"], "no such notebook"),
     (["01", "01-figure"], "given twice"),

@@ -203,3 +203,11 @@ def test_a_bundle_can_be_stored_in_a_notebook(shown):
     data = shown[0]["data"]
     assert all(isinstance(value, (str, dict)) for value in data.values())
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+
+
+def test_a_name_that_looks_like_markup_is_shown(monkeypatch):
+    shown = []
+    monkeypatch.setattr(publish, "_display", shown.append)
+    publish.say("`{n}` files like {name}, {n} < 3", name="<script>alert(1)</script>", n=2)
+    assert shown[0]["text/markdown"] == "`2` files like &lt;script>alert(1)&lt;/script>, 2 < 3"
+    assert shown[0]["application/vnd.rmapmodel.values+json"]["name"] == "<script>alert(1)</script>"

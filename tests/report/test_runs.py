@@ -60,8 +60,8 @@ def test_a_value_that_a_notebook_refuses_is_bad_input_and_nothing_is_written(tmp
 
 
 def test_an_endless_cell_is_interrupted_and_the_others_go_on(tmp_path, capsys):
-    assert run(paths("04", "03"), {"MEASURED": "4"}, out=tmp_path / "out", cell_seconds=2) == 1
-    assert capsys.readouterr().err == "rmapmodel: 04-endless-cell: cell 2: ran longer than 2 s\n"
+    assert run(paths("04", "03"), {"MEASURED": "4"}, out=tmp_path / "out", cell_seconds=8) == 1
+    assert capsys.readouterr().err == "rmapmodel: 04-endless-cell: cell 2: ran longer than 8 s\n"
     page = (tmp_path / "out/notebooks/04-endless-cell.html").read_text()
     assert "KeyboardInterrupt" in page and "begun" in page
     assert (tmp_path / "out/notebooks/04-endless-cell.failed.ipynb").exists()
@@ -78,6 +78,17 @@ def test_a_deaf_cell_is_killed_tried_again_and_what_it_did_is_kept(tmp_path, mon
     page = (tmp_path / "out/notebooks/05-deaf-cell.html").read_text()
     assert "begun" in page and reason in page
     assert not [process for process in psutil.Process().children(recursive=True) if process.is_running()]
+
+
+def test_a_notebook_that_wants_all_memory_is_named_and_the_others_go_on(tmp_path, capsys):
+    cells = [{"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+             for source in ("print('begun')", "print(open('/proc/self/oom_score_adj').read())", "bytearray(1 << 50)")]
+    (tmp_path / "07-hungry.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    assert run([str(tmp_path / "07-hungry.ipynb"), *paths("03")], {"MEASURED": "4"}, out=tmp_path / "out") == 1
+    assert "07-hungry: cell 3: MemoryError" in capsys.readouterr().err
+    page = (tmp_path / "out/notebooks/07-hungry.html").read_text()
+    assert "begun" in page and "1000" in page  # the kernel is the first to go where memory runs out
+    assert (tmp_path / "out/notebooks/03-failing-check.ipynb").exists()
 
 
 def test_a_notebook_has_a_limit_too(tmp_path, capsys):

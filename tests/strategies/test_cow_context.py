@@ -1,12 +1,13 @@
-"""The hazards of modern-rmap section 2.5: is each real in the model? Variants put back what the draft of 2026 does.
-
-The draft is mm/cow_context.c of the branch project/cow-context at commit a4ac19665445.
-"""
+"""The hazards of modern-rmap section 2.5: is each real in the model? study/drafts.py puts back what the draft does."""
 
 import pytest
 
+from rmapmodel.errors import InputError
 from rmapmodel.events import Brk, Exit, Fork, Madvise, Mmap, Mremap, Munmap, Read, Reclaim, Spawn, Swapout, Write
-from rmapmodel.strategies.cow_context import CowContextStrategy, Remaps
+from rmapmodel.strategies.cow_context import CowContextStrategy
+from rmapmodel.study.drafts import (HAZARDS, ChangesWholeRecords, EndsWhenMappedOnce, OverwritesOnInsert,
+                                    PointsToTheReader, VirtualOffsets, completeness)
+from rmapmodel.trace.random_traces import random_trace
 from rmapmodel.vm.kernel import Kernel
 from rmapmodel.vm.machine import Machine
 from tests.traces import run
@@ -47,22 +48,6 @@ def objects(events, strategy="cow_context"):
 # -- 1: the walk of a page mapped once ends before the records are asked, and below the first live context
 
 
-class EndsWhenMappedOnce(CowContextStrategy):
-    """walk_context: after delta 0 in the first live mm a page that is mapped once is looked for no further."""
-
-    def stays_at_its_context(self, walk, places):
-        return walk.mapcount[places] == 0
-
-    def _search(self, walk, places, contexts, log):
-        alone = walk.mapcount[places] == 1
-        super()._search(walk, places[~alone], contexts, log)
-        first = [context for context in contexts if context.mm is not None][:1]
-        for context in first if alone.any() else ():
-            kept, context.remaps = context.remaps, Remaps()
-            super()._search(walk, places[alone], [context], log)
-            context.remaps = kept
-
-
 def test_hazard_1_is_real_a_moved_page_of_one_mm_is_missed():
     assert loses(EndsWhenMappedOnce, [Spawn(1), *area(), Mremap(1, A, 4 * P, B, 4 * P, FIXED)])
 
@@ -78,13 +63,6 @@ def test_hazard_1_is_real_without_a_move_where_the_older_mm_unmapped_the_page():
 # -- 2: a page read back from swap points to the reader's context
 
 
-class PointsToTheReader(CowContextStrategy):
-    """do_swap_page of the draft: the faulting mm's context, whoever else may map the page later."""
-
-    def context_of_shared(self, vma):
-        return vma.mm.anon
-
-
 @pytest.mark.parametrize("first, second, lost", [(2, 1, True), (1, 2, False)])
 def test_hazard_2_is_real_where_a_descendant_reads_a_page_back_first(first, second, lost):
     back = [Spawn(1), *area(), Fork(1, 2), Swapout(), Read(first, A, 4 * P), Read(second, A, 4 * P)]
@@ -92,29 +70,6 @@ def test_hazard_2_is_real_where_a_descendant_reads_a_page_back_first(first, seco
 
 
 # -- 3: records change as a whole
-
-
-class ChangesWholeRecords(CowContextStrategy):
-    """find_and_remap_existing: every record that overlaps what moved gets the new delta, however far it reaches."""
-
-    class new_remaps(Remaps):
-        def remove(self, start, end, delta):
-            for low, high, deltas in zip(list(self.starts), list(self.ends), list(self.held)):
-                if low < end and start < high and delta in deltas:
-                    super().remove(low, high, delta)
-
-        def replace(self, start, end, old, new):
-            found = [deltas for low, high, deltas in zip(self.starts, self.ends, self.held)
-                     if low < end and start < high and old in deltas]
-            for deltas in found:
-                deltas[new] = deltas.pop(old)
-            return bool(found)
-
-    def copied(self, vma, source):
-        delta = vma.start - vma.pgoff
-        if source.links and delta and vma.mm.anon.remaps.replace(vma.pgoff, vma.pgoff + vma.pages, source.links[2], delta):
-            vma.links = (vma.pgoff, vma.pgoff + vma.pages, delta)
-        super().copied(vma, source)
 
 
 def test_hazard_3_is_real_where_part_of_a_moved_area_moves_on_and_its_source_stays():
@@ -129,22 +84,6 @@ def test_hazard_3_is_real_where_part_of_a_moved_area_moves_on_and_its_source_sta
 
 
 # -- 4: a smaller delta overwrites a larger one
-
-
-class OverwritesOnInsert(CowContextStrategy):
-    """__dynarray_append_value: what stands where a new delta belongs is not moved up, so it is lost."""
-
-    class new_remaps(Remaps):
-        def add(self, start, end, delta):
-            super().add(start, end, delta)
-            for low, deltas in zip(self.starts, self.held):
-                larger = [each for each in deltas if each > delta]
-                if start <= low < end and deltas[delta] == 1 and larger:
-                    del deltas[min(larger)]
-
-        def remove(self, start, end, delta):
-            if all(delta in deltas for low, deltas in zip(self.starts, self.held) if start <= low < end):
-                super().remove(start, end, delta)
 
 
 @pytest.mark.parametrize("first, second, lost", [(C, B, True), (B, C, False)])
@@ -223,3 +162,39 @@ def test_moving_back_home_leaves_no_record():
     assert objects(away)["remap_record"] == 1
     assert objects([*away, Mremap(1, B, 4 * P, A, 4 * P, FIXED)])["remap_record"] == 0
     assert objects([*away, Mremap(1, B + 2 * P, 2 * P, A + 2 * P, 2 * P, FIXED)])["remap_record"] == 1
+
+
+# -- the table of hazards, and the second offset of June 2026
+
+
+@pytest.mark.parametrize("pages", [1, 5])
+@pytest.mark.parametrize("name", HAZARDS)
+def test_each_hazard_loses_what_the_design_finds(name, pages):
+    events = HAZARDS[name].events(pages)
+    held, found = completeness(CowContextStrategy, events)
+    assert held == found
+    assert completeness(HAZARDS[name].draft, events) == (held, held - pages)
+
+
+def test_a_second_offset_spares_file_areas_their_record():
+    maps = [Spawn(1), Mmap(1, A, 4 * P, "rw-", ["private"], "lib", 8 * P), Write(1, A, P), Fork(1, 2), Write(2, A, P)]
+    records = [len(context.remaps) for context in machine(CowContextStrategy, maps).strategy.contexts.values()]
+    assert records == [1, 1]
+    spared = machine(VirtualOffsets, maps)
+    spared.check()
+    assert [len(context.remaps) for context in spared.strategy.contexts.values()] == [0, 0]
+    moved = machine(VirtualOffsets, [*maps, Mremap(2, A, 4 * P, B, 4 * P, FIXED)])
+    moved.check()
+    assert [len(context.remaps) for context in moved.strategy.contexts.values()] == [0, 1]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_second_offset_finds_every_mapping(seed):
+    kernel = Kernel.parse("6.18")
+    made = Machine(VirtualOffsets(kernel), kernel)
+    for line, event in enumerate(random_trace(seed, 60), 1):
+        try:
+            made.apply(event, line)
+        except InputError:
+            break
+        made.check()

@@ -45,7 +45,9 @@ def test_remap_records(changes):
     for (start, end), delta, adds in changes:
         if adds or not areas:
             areas.append((start, end, delta))
+            needed = len(remaps) + remaps.needed(start, end)
             remaps.add(start, end, delta)
+            assert len(remaps) == needed
         else:
             remaps.remove(*areas.pop(start % len(areas)))
     expected = defaultdict(Counter)

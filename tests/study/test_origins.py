@@ -2,7 +2,7 @@
 
 import pytest
 
-from rmapmodel.study.origins import WALKS, fits, formula, growth, origins, recorded
+from rmapmodel.study.origins import WALKS, fits, formula, growth, origins, recorded_walks
 from rmapmodel.trace.workloads import PAGE_ORIGINS
 
 
@@ -59,7 +59,7 @@ def test_formulas():
 
 
 def test_the_model_walks_as_the_recorded_kernel_did():
-    rows = recorded()
+    rows = recorded_walks()
     assert len(rows) == 192 and set(rows.kernel) == {"6.1.176"}
     assert sorted(set(rows.processes)) == [2, 3, 4, 6, 11, 21, 51, 101, 151, 201]
     assert (rows.candidates == rows.model_candidates).all() and (rows.examined == rows.model_examined).all()

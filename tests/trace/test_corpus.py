@@ -1,7 +1,6 @@
 """The recorded programs of data/traces, and the tables that are made of them."""
 
 import csv
-import importlib.util
 import subprocess
 import sys
 from collections import defaultdict
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rmapmodel.study import corpus
 from rmapmodel.study.replay import replay
 from rmapmodel.trace import read
 from tests.strategies.test_agreement import TRACES as CHECKED
@@ -50,17 +50,14 @@ def test_a_committed_trace_is_the_first_recording_and_small():
 
 
 def test_the_tables_hold_every_trace_and_come_out_the_same_again(tmp_path):
-    subprocess.run([sys.executable, SCRIPT, "-o", tmp_path, *(TRACES[name] for name in SMALL)], check=True)
-    for name in ("programs", "moves", "reclaim"):
+    subprocess.run([sys.executable, SCRIPT, "-o", tmp_path, *SMALL], check=True)
+    for name in corpus.NAMES:
         committed = table(name)
         assert list(dict.fromkeys(row["program"] for row in committed)) == list(TRACES)
         assert table(name, tmp_path) == [row for row in committed if row["program"] in SMALL]
 
 
 def test_moves_of_memory_shared_since_a_fork_come_out_the_same_again():
-    spec = importlib.util.spec_from_file_location("tables", SCRIPT)
-    tables = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tables)
-    row = [str(value) for value in tables.moves_row(read(TRACES["python-pool"]))]
-    assert row in [list(each.values()) for each in table("moves")]
-    assert int(row[tables.MOVES.index("moves_of_fork_shared")]) > 0
+    row = corpus.what_moves_meet(read(TRACES["python-pool"]))
+    assert {"program": "python-pool", **{name: str(value) for name, value in row.items()}} in table("moves")
+    assert row["moves_of_fork_shared"] > 0

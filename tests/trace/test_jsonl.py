@@ -154,11 +154,11 @@ def test_damaged_compression(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("line, message", [
-    ('{"op":"frok","pid":1}', 'op: unknown op "frok", perhaps "fork"'),
+    ('{"op":"frok","pid":1}', 'op: unknown op "frok"; did you mean fork?'),
     ('{"op":"zzz"}', 'op: unknown op "zzz"'),
     ('{"op":7}', "op: a string is wanted, not 7"),
     ('{"pid":1}', "op: missing"),
-    ('{"op":"spawn","pid":1,"pit":1}', 'pit: spawn has no such key, perhaps "pid"'),
+    ('{"op":"spawn","pid":1,"pit":1}', 'pit: spawn has no such key; did you mean pid?'),
     ('{"op":"spawn","pid":1,"a\\nb":1}', "a\\nb: spawn has no such key"),
     ('{"op":"fork","pid":1}', "child: missing, fork wants it"),
     ('{"op":"spawn","pid":0}', "pid: a number from 1 to 2**31-1 is wanted, not 0"),

@@ -21,9 +21,10 @@ SMALL = {
     "rmap_test_3": {"vmas": 40, "pages": 2}, "thousand_children": {"children": 10, "pages": 7},
     "fork_server": {"children": 3, "vmas": 4, "pages": 5, "written": 2},
     "mremap_inherited": {"processes": 4, "pages": 21, "moved": 0.3, "shared": 0.6},
+    "mremap_repeated": {"processes": 3, "pages": 4, "moves": 7, "places": 2},
     "swap_pressure": {"children": 3, "pages": 20, "written": 5, "back": 6, "rounds": 4},
-    "fork_chain": {"depth": 6, "pages": 3}, "split_flood": {"pieces": 9, "children": 3},
-    "page_origins": {"children": 3, "pages": 2, "keeper": 2},
+    "fork_chain": {"depth": 6, "pages": 3}, "fork_tree": {"forks": 9, "alive": 3, "pages": 2, "seed": 4},
+    "split_flood": {"pieces": 9, "children": 3}, "page_origins": {"children": 3, "pages": 2, "keeper": 2},
 }
 every_workload = pytest.mark.parametrize("name", sorted(SMALL))
 
@@ -239,12 +240,41 @@ def test_mremap_inherited_writes_before_it_moves():
     assert last == [Write, Write, Mremap, Write, Write, Mremap, Reclaim]
 
 
+def test_mremap_repeated_goes_out_and_comes_back():
+    events = made("mremap_repeated", processes=3, pages=4, moves=7, places=2)
+    mms = run(events)
+    assert Counter(mapcounts(mms).values()) == {3: 4}
+    home, visited = events[1].addr, {pid: [events[1].addr] for pid in (2, 3)}
+    for event in events:
+        if isinstance(event, Mremap):
+            assert event.addr == visited[event.pid][-1]
+            visited[event.pid].append(event.new_addr)
+    for places in visited.values():
+        assert len(places) == 8 and places[0] == places[3] == places[6] == home
+        assert places[1] == places[4] == places[7] and places[2] == places[5] and len(set(places)) == 3
+    assert not set(visited[2][1:3]) & set(visited[3][1:3])
+
+
+def test_mremap_repeated_never_comes_back_where_it_has_as_many_places_as_moves():
+    moved = [event.new_addr for event in made("mremap_repeated", processes=2, pages=1, moves=50) if isinstance(event, Mremap)]
+    assert len(set(moved)) == 50
+
+
 def test_fork_chain():
     stay, leave = (run(made("fork_chain", depth=9, pages=4, exits=exits)) for exits in (False, True))
     assert list(stay) == list(range(1, 11)) and list(leave) == [10]
     assert Counter(mapcounts(stay).values()) == {1: 40}
     kinds = [type(event) for event in made("fork_chain", depth=2)]
     assert kinds == [Spawn, Mmap, Write] + [Fork, Write, Exit] * 2 + [Reclaim]
+
+
+@pytest.mark.parametrize("alive", [2, 5])
+def test_fork_tree(alive):
+    events = made("fork_tree", forks=40, alive=alive, seed=7)
+    living = [sum(isinstance(event, Fork) for event in events[:at]) - sum(isinstance(event, Exit) for event in events[:at]) + 1
+              for at in range(len(events))]
+    assert (max(living), min(living), sum(isinstance(event, Fork) for event in events)) == (alive, 1, 40)
+    assert made("fork_tree", forks=40, alive=alive, seed=8) != events
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 9, 100])
@@ -339,10 +369,10 @@ def test_the_command_in_the_source_makes_the_same_trace():
 
 
 @pytest.mark.parametrize("name, params, message", [
-    ("test_mmap4", {}, "test_mmap4: no such workload, perhaps test_mmap"),
-    ("xyz", {}, "xyz: no such workload; there are test_mmap, "),
-    ("test_mmap2", {"fork": 1}, "test_mmap2: fork: no such parameter, perhaps forks; it has cache_pages, forks"),
-    ("test_mmap", {"xyz": 1}, "test_mmap: xyz: no such parameter; it has cache_pages"),
+    ("test_mmap4", {}, "test_mmap4: no such workload; did you mean test_mmap"),
+    ("xyz", {}, "xyz: no such workload (there are test_mmap, "),
+    ("test_mmap2", {"fork": 1}, "test_mmap2: fork: no such parameter; did you mean forks"),
+    ("test_mmap", {"xyz": 1}, "test_mmap: xyz: no such parameter (it has cache_pages"),
     ("test_mmap", {"cache_pages": 1}, "test_mmap: cache_pages: an integer from 2 to 500000 is wanted, not 1"),
     ("test_mmap", {"cache_pages": 500_001}, "test_mmap: cache_pages: an integer from 2 to 500000 is wanted, not 5000"),
     ("test_mmap", {"cache_pages": 2.0}, "test_mmap: cache_pages: an integer from 2 to 500000 is wanted, not 2.0"),

@@ -415,3 +415,12 @@ def test_memory_is_estimated_before_it_is_taken():
     forks = [S, anon(2000), Write(1, A, 2000 * P)] + [Fork(1, pid) for pid in range(2, 60)]
     with pytest.raises(InputError, match="--max-memory"):
         run(forks, "pte_chain", max_memory=2 << 20)
+
+
+def test_what_outlives_its_event_counts_too():
+    """A file that was mapped once, an instance of a lock and a refusal stay in memory, and so in the estimate."""
+    files = [each for n in range(2000) for each in (Mmap(1, A, P, "r--", ["private"], f"f{n}"), Munmap(1, A, P))]
+    forks = [each for _ in range(8000) for each in (Fork(1, 2), Exit(2))]
+    for events in (files, [Mmap(1, A, P, "rw-", ANON), Write(1, A, P), *forks]):
+        with pytest.raises(InputError, match="--max-memory"):
+            run([Spawn(1), *events], max_memory=1 << 20, kernel="2.6.34")  # whose locks are each anon_vma's own
