@@ -29,6 +29,9 @@ IN_FLIGHT = 1000
 TIMEOUT = 10
 """Seconds until a scheduler that does not answer is given up."""
 
+HERE = "127.0.0.1"
+"""Where a cluster of this machine listens, its scheduler's HTTP server too, at ports that are free."""
+
 WITHOUT = 60
 """Seconds that a cluster of this machine may be without a worker, one having died while it was started."""
 
@@ -177,8 +180,8 @@ def _local(workers):
     with (dask.config.set({"distributed.scheduler.no-workers-timeout": f"{WITHOUT} s",
                            "distributed.scheduler.allowed-failures": 1}),
           _loop_deaf_to_interrupts() as loop,
-          LocalCluster(n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, loop=loop,
-                       silence_logs=logging.CRITICAL) as cluster,
+          LocalCluster(n_workers=0, threads_per_worker=1, host=HERE, dashboard_address=f"{HERE}:0", loop=loop,
+                       scheduler_kwargs={"dashboard": False}, silence_logs=logging.CRITICAL) as cluster,
           _Client(cluster, set_as_default=False) as client):
         cluster.scale(workers)  # dask can neither restart nor close a worker that is being started, so wait before both
         try:

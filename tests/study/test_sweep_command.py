@@ -260,10 +260,13 @@ def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost_or_done_twice(place
             assert [path.parent.name for path in (place.folder / "o").rglob("*.parquet")] == ["strategy=anonmm"]
 
 
-def test_ctrl_c_ends_everything(place):
+def test_it_listens_on_this_machine_alone_and_ctrl_c_ends_everything(place):
     sweep = place.sweep()
     until(lambda: len(place.results()) > 2, sweep)
     workers = psutil.Process(sweep.pid).children(recursive=True)
+    open_to = {end.laddr.ip for process in (psutil.Process(sweep.pid), *workers) for end in process.net_connections()
+               if end.status == psutil.CONN_LISTEN}
+    assert open_to == {"127.0.0.1"}
     os.killpg(sweep.pid, signal.SIGINT)
     assert sweep.communicate(timeout=60) == ("", "rmapmodel: interrupted\n") and sweep.returncode == 130
     assert len(workers) > 1 and ended(workers)
