@@ -76,6 +76,7 @@ def parser():
                       common=False))
     _verify(_command(commands, "verify", verify, "hold the model against the running kernel", common=False))
     _generate(_command(commands, "generate", generate, "write a synthetic workload", common=False))
+    _sweep(_command(commands, "sweep", sweep, "run a grid of workloads, traces and designs into a dataset", common=False))
     _report(_command(commands, "report", report, "run the notebooks, write the report", common=False))
     _cite(_command(commands, "cite", cite, "print a figure for a write-up, with its data and where it is from",
                    common=False))
@@ -90,9 +91,13 @@ def _command(commands, name, function, about, common=True):
         sub.add_argument("--index", help="search structure of both sides: list, prio_tree or interval_tree")
         sub.add_argument("--arch", choices=("i386", "x86_64"), help="structure sizes and address space (default x86_64)")
         sub.add_argument("--kernel", metavar="VERSION", help="as uname -r prints it (default 7.0)")
-        sub.add_argument("--max-memory", metavar="SIZE", default="4G", help="refuse traces that need more (default 4G)")
+        _with_max_memory(sub, "refuse traces that need more")
         _with_imports(sub)
     return sub
+
+
+def _with_max_memory(sub, about):
+    sub.add_argument("--max-memory", metavar="SIZE", default="4G", help=f"{about} (default 4G)")
 
 
 def _with_imports(sub):
@@ -143,7 +148,7 @@ def _import(sub):
 def _record(sub):
     sub.add_argument("-o", dest="output", metavar="TRACE", required=True, help="where the trace goes")
     sub.add_argument("--scrub", action="store_true", help="replace paths by pseudonyms, and leave the command out")
-    sub.add_argument("--max-memory", metavar="SIZE", default="4G", help="refuse to compare what needs more (default 4G)")
+    _with_max_memory(sub, "refuse to compare what needs more")
     sub.add_argument("program", metavar="-- COMMAND", nargs=argparse.REMAINDER, help="the program and its arguments")
 
 
@@ -164,6 +169,14 @@ def _generate(sub):
     sub.add_argument("--list", action="store_true", help="name the workloads, their parameters and defaults")
     sub.add_argument("-p", dest="parameters", metavar="key=value", action="append", default=[])
     sub.add_argument("-o", dest="output", metavar="TRACE")
+
+
+def _sweep(sub):
+    sub.add_argument("grid", metavar="GRID", help="what to run, YAML (docs/sweeps.md)")
+    sub.add_argument("-o", dest="output", metavar="DIR", help="the dataset (default: sweeps/ and the name of GRID)")
+    sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster, as in tcp://host:8786 (default: the cores here)")
+    _with_max_memory(sub, "fail tasks that need more")
+    _with_imports(sub)
 
 
 def _report(sub):
@@ -210,18 +223,23 @@ def memory_size(text):
 
 def _options(args):
     from .study.replay import Options, kernel_for
-    from .vm.kernel import NEWEST, Kernel
 
     _load_designs(args.modules)
     if args.kernel and getattr(args, "kernels", None):
         raise InputError("--kernel and --kernels do not go together")
     options = Options(args.index, args.arch, args.kernel, memory_size(args.max_memory), getattr(args, "reclaim", "none"))
     header = _trace(args.trace).header
-    for text in dict.fromkeys(_listed(args, "kernels") or [kernel_for(header, options).text]):
+    _note_newer(_listed(args, "kernels") or [kernel_for(header, options).text])
+    return options
+
+
+def _note_newer(kernels):
+    from .vm.kernel import NEWEST, Kernel
+
+    for text in dict.fromkeys(kernels):
         if Kernel.parse(text).newer_than_described:
             print(f"rmapmodel: note: kernel {text} is newer than any described here; the rules of "
                   f"{'.'.join(map(str, NEWEST))} are used", file=sys.stderr)
-    return options
 
 
 def _listed(args, name):
@@ -445,6 +463,32 @@ def _listing(workloads):
         lines += [f"    -p {key}={default}  ({kind.__name__}) {meaning}"
                   for key, (kind, default, meaning) in workload.parameters.items()]
     return "\n".join(lines)
+
+
+def sweep(args):
+    """Runs the tasks of a grid that its dataset lacks."""
+    from pathlib import Path
+
+    from .study import grid as grids
+
+    _load_designs(args.modules)
+    grid = grids.read(args.grid, memory_size(args.max_memory))
+    _note_newer(grid.kernels)
+    try:
+        from .study import cluster
+    except ImportError as error:
+        raise InputError(f"{error}; sweeps need pip install 'rmapmodel[sweep]'") from None
+    output = args.output or Path("sweeps", grid.path.stem)
+    before, failed = cluster.run(grid, output, args.scheduler, lambda runs, total: _watched(runs, "tasks", total),
+                                 lambda text: print(f"rmapmodel: note: {text}", file=sys.stderr))
+    print(f"{output}: {len(grid.tasks)} tasks, {before} done before, {len(grid.tasks) - before - len(failed)} now")
+    if failed:
+        task, error = failed[0]
+        lines = str(error).strip().splitlines()
+        if len(lines) > 1:
+            print(*lines, sep="\n", file=sys.stderr)  # a traceback
+        kind = InputError if all(isinstance(each, InputError) for _, each in failed) else CheckFailed
+        raise kind(f"{len(failed)} of {len(grid.tasks)} tasks failed, the first: {task}: {lines[-1]}")
 
 
 def report(args):

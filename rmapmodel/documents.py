@@ -9,6 +9,9 @@ from .errors import InputError
 LONGEST, DEEPEST = 1 << 20, 20
 """Bytes of a YAML file, and how deep it may nest."""
 
+_UNTOLD = (LookupError, TypeError, AttributeError)
+"""What the constructors of PyYAML raise for a tag that does not fit, as in `!!timestamp x`."""
+
 
 class _Plain(yaml.SafeLoader):
     """Scalars, lists and mappings whose keys are given once; no aliases, which make much out of little."""
@@ -44,25 +47,54 @@ def read_yaml(path, what="a mapping"):
     Raises InputError, with the line where one is to blame, for a file that cannot be read or is longer than 1 MiB; and
     for what is no YAML, no mapping, has an alias or a key given twice, or nests more than 20 deep.
     """
+    return read_lines(path, what)[0]
+
+
+def read_lines(path, what="a mapping"):
+    """What read_yaml returns, and {keys that lead to a value, places in lists among them: line of that key or value}.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     _ = file.write("sizes: [1,\\n  2]\\n"), file.flush()
+    ...     read_lines(file.name)
+    ({'sizes': [1, 2]}, {(): 1, ('sizes',): 1, ('sizes', 0): 1, ('sizes', 1): 2})
+    """
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(LONGEST + 1)
         if len(text) > LONGEST:
             raise InputError("longer than 1 MiB", path=path)
-        content = _Plain(text).get_single_data()
+        loader = _Plain(text)
+        node = loader.get_single_node()
+        lines = dict(_lines(node, ())) if node else {}
+        content = loader.construct_document(node) if node else None
     except OSError as error:
         raise InputError(error.strerror, path=path) from None
     except UnicodeDecodeError:
         raise InputError("not UTF-8", path=path) from None
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, *_UNTOLD) as error:
         mark = getattr(error, "problem_mark", None)
-        raise InputError(f"not YAML: {getattr(error, 'problem', None) or error}", path=path,
+        reason = "a value is not of the type its tag says" if isinstance(error, _UNTOLD) else error
+        raise InputError(f"not YAML: {getattr(error, 'problem', None) or reason}", path=path,
                          line=mark and mark.line + 1) from None
     if content is None:
-        return {}
+        return {}, lines
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"wants {what}", path=path)
-    return content
+    return content, lines
+
+
+def _lines(node, where):
+    """Yields (where, line) of a node and of all in it."""
+    yield where, node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            yield from _lines(item, (*where, place))
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield from _lines(value, (*where, key.value))
+                yield (*where, key.value), key.start_mark.line + 1
 
 
 def shortened(value):

@@ -9,6 +9,7 @@ import os
 import sys
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from .errors import InputError
 
@@ -54,8 +55,55 @@ def named():
 def files():
     """{module: the file it is in, or None} of the modules that load() imports; cost: a search of the path for each."""
     with _working_folder():
-        specs = {name: importlib.util.find_spec(name) for name in [*(point.module for point in _points()), *named()]}
+        specs = {name: importlib.util.find_spec(name) for name in modules()}
     return {name: spec.origin if spec and spec.has_location else None for name, spec in specs.items()}
+
+
+def modules():
+    """The names of the modules that load() imports."""
+    return [*dict.fromkeys([*(point.module for point in _points()), *named()])]
+
+
+def contents():
+    """{path: bytes} of what must be sent for another machine to import these modules: path as from a folder of sys.path.
+
+    That is a module's file, or all `.py` files of the package it is in. Raises InputError for what is in no file.
+    """
+    found = {}
+    with _working_folder():
+        for top in sorted({name.partition(".")[0] for name in modules()} - {__package__}):
+            spec = importlib.util.find_spec(top)
+            try:
+                if spec and spec.submodule_search_locations:
+                    folders = map(Path, spec.submodule_search_locations)
+                    found |= {f"{top}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+                              for folder in folders for path in sorted(folder.rglob("*.py"))}
+                else:
+                    found[Path(spec.origin).name] = Path(spec.origin).read_bytes()
+            except (AttributeError, TypeError, OSError):
+                raise InputError(f"{top} is in no file that could be sent to workers", field=VARIABLE) from None
+    return found
+
+
+def import_from(folder, names):
+    """Imports modules from a folder, which becomes the first of sys.path, in place of what had these names so far."""
+    forget(names)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    for name in names:
+        _import(name, "--import")
+
+
+def forget(names, folder=None):
+    """Takes modules and the packages they are in out of this process, with the designs they registered."""
+    from .strategies.base import STRATEGIES
+
+    tops = {name.partition(".")[0] for name in names} - {__package__}
+    for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
+        del sys.modules[name]
+    for name in [name for name, cls in STRATEGIES.items() if cls.__module__.partition(".")[0] in tops]:
+        del STRATEGIES[name]
+    sys.path[:] = [path for path in sys.path if path != str(folder)]
 
 
 def _points():

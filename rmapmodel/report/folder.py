@@ -1,13 +1,13 @@
 """The folder a report is written into: whole or not at all, by one process at a time, never over somebody's files."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 from pathlib import Path
 
 from rmapmodel.errors import InputError
+from rmapmodel.files import lock
 
 SCHEMA = "rmapmodel/report/1"
 
@@ -60,19 +60,11 @@ class Folder:
         while True:
             self.work.mkdir(parents=True, exist_ok=True)
             try:
-                lock = os.open(self.work / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+                return lock(self.work / "lock")
             except FileNotFoundError:
                 continue  # its last owner has just removed the folder
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.stat(self.work / "lock").st_ino == os.fstat(lock).st_ino:
-                    return lock
             except BlockingIOError:
-                os.close(lock)
                 raise InputError("another report is being written here", path=self.out) from None
-            except FileNotFoundError:
-                pass
-            os.close(lock)
 
     def _empty(self):
         if self._old.exists() and not self.out.exists():

@@ -8,7 +8,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from rmapmodel import outside
+from rmapmodel import files, outside
 from rmapmodel.report.parameters import CHECKOUT, load
 from rmapmodel.report.strip import dumps, strip
 
@@ -21,10 +21,10 @@ def common():
     """
     lock = CHECKOUT / "requirements.lock"
     return {
-        "package": _folder(CHECKOUT / "rmapmodel"),
-        "lock": _file(lock) if lock.exists() else None,
+        "package": files.hashes(CHECKOUT / "rmapmodel"),
+        "lock": files.sha256(lock) if lock.exists() else None,
         "imports": {name: file and _module(Path(file)) for name, file in outside.files().items()},
-        "data": _folder(CHECKOUT / "data"),
+        "data": files.hashes(CHECKOUT / "data"),
     }
 
 
@@ -37,7 +37,7 @@ def of(path, parameters, shared=None, others=None):
     """
     named = {name: _named(value, path.parent) for name, value in parameters.items()}
     own = {"sha256": sha256(dumps(strip(load(path))).encode()), "parameters": parameters,
-           "inputs": {name: files for name, files in named.items() if files}}
+           "inputs": {name: found for name, found in named.items() if found}}
     if others:
         own["others"] = others
     return {**own, "key": _digest([shared or common(), own])}
@@ -58,22 +58,13 @@ def _digest(content):
     return sha256(json.dumps(content, sort_keys=True).encode())
 
 
-def _file(path):
-    return sha256(Path(path).read_bytes())
-
-
 def _named(value, folder):
     """The hash of the file that a parameter's value names, a list of them for a list; empty where it names none."""
     if isinstance(value, list):
         return [found for item in value if (found := _named(item, folder))]
     places = (Path(value), folder / value, CHECKOUT / value) if isinstance(value, str) else ()
-    return next((_file(place) for place in places if os.path.isfile(place)), None)
-
-
-def _folder(folder):
-    return {path.relative_to(folder).as_posix(): _file(path) for path in sorted(folder.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts}
+    return next((files.sha256(place) for place in places if os.path.isfile(place)), None)
 
 
 def _module(file):
-    return _digest(_folder(file.parent)) if file.name == "__init__.py" else _file(file)
+    return _digest(files.hashes(file.parent)) if file.name == "__init__.py" else files.sha256(file)

@@ -6,9 +6,8 @@ import textwrap
 import pandas as pd
 
 from ..cost.ledger import COUNTERS
-from ..events import Reclaim, Swapout
 from ..strategies import STRATEGIES
-from .replay import Options, line_of_peak, replay
+from .replay import Options, line_of_peak, replay, settled
 
 SCHEMA = "rmapmodel/compare/1"
 TRUTH = "truth"
@@ -22,12 +21,9 @@ def compare(trace, strategies=None, kernels=None, options=None, progress=None):
     `final_vmas`, and the counters of `reclaim`. `progress` wraps the list of runs (tqdm). Errors: InputError and
     CheckFailed as replay().
     """
-    options = options or Options(reclaim="default")
+    options = settled(trace, options or Options(reclaim="default"))
     names = list(strategies or STRATEGIES)
     runs = [(name, kernel) for kernel in (kernels or [options.kernel]) for name in names]
-    if options.reclaim == "default":
-        own = any(type(event) in (Reclaim, Swapout) for _, event in trace)
-        options = dataclasses.replace(options, reclaim="none" if own else "peak")
     rows, results, truths, peaks = [], [], {}, {}
     for name, kernel in progress(runs) if progress else runs:
         chosen = dataclasses.replace(options, kernel=kernel)
@@ -38,7 +34,7 @@ def compare(trace, strategies=None, kernels=None, options=None, progress=None):
         run = replay(trace, name, chosen)
         result = run.result()
         results.append(result)
-        rows.append(_row(result))
+        rows.append(row_of(result))
         # what a design refused is not in its own page tables: the truth is that of the run that refused least
         if kernel not in truths or len(result["refused"]) < truths[kernel][0]:
             truths[kernel] = len(result["refused"]), _truth(run)
@@ -48,7 +44,8 @@ def compare(trace, strategies=None, kernels=None, options=None, progress=None):
     return pd.DataFrame([*rows, *truths], columns=[*rows[0]]), results
 
 
-def _row(result):
+def row_of(result):
+    """The row of a table that one replay's result makes: its columns are told at compare()."""
     return {"strategy": result["strategy"], "kernel": result["kernel"], "index": result["index"],
             "refused": len(result["refused"]), "objects": {
                 kind: count for kind, count in result["peak"]["objects"].items() if kind != "vm_area_struct"},

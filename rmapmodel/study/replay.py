@@ -1,11 +1,12 @@
 """Replay: one trace through one strategy, to the result of contract section 4."""
 
 import contextlib
+import dataclasses
 import gc
 from dataclasses import dataclass, field
 
 from ..errors import CheckFailed, InputError
-from ..events import Reclaim
+from ..events import Reclaim, Swapout
 from ..strategies import strategy as named_strategy
 from ..vm.kernel import DEFAULT, Kernel
 from ..vm.machine import Machine
@@ -155,7 +156,7 @@ def applied(machine, trace, pairs=None):
 def with_reclaim(trace, options, strategy):
     """The trace's (line, event) pairs, with the reclaim events that `options.reclaim` adds (line None)."""
     where, peak = options.reclaim, options.reclaim_after
-    every = _every(where)
+    every = check_reclaim(where)
     if where == "none" and peak is None:
         yield from trace
         return
@@ -171,7 +172,16 @@ def with_reclaim(trace, options, strategy):
         yield None, Reclaim()
 
 
-def _every(where):
+def settled(trace, options):
+    """The options with `reclaim` none or peak in place of default; cost: it reads the trace up to its first reclaim."""
+    if options.reclaim != "default":
+        return options
+    own = any(type(event) in (Reclaim, Swapout) for _, event in trace)
+    return dataclasses.replace(options, reclaim="none" if own else "peak")
+
+
+def check_reclaim(where):
+    """The N of `every:N`, 0 of another value that `reclaim` may have; raises InputError for any other."""
     if not where.startswith("every:"):
         if where not in ("none", "end", "peak", "default"):
             raise InputError(f"{where!r} is not none, end, peak or every:N", field="reclaim")

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import secrets
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
@@ -19,9 +18,9 @@ import zstandard
 
 from ..errors import InputError, hint
 from ..events import ADVICE_PAGES, ADVICE_VMA, EVENTS, MMAP_FLAGS, MREMAP_FLAGS, AnyEvent, Event, Header
+from ..files import BUFFER, replacing
 
 LINE_MAX = 1 << 20  # bytes of a line, its newline not counted
-_BUFFER = 1 << 17
 _ZSTD_PIECE = 1 << 10
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 10
@@ -101,7 +100,7 @@ def write(path: str | os.PathLike, header: Header | None, events: Iterable[Event
     """
     path = Path(path)
     count = 0
-    with _replacing(path) as file, _compressing(file, path.suffix) as stream:
+    with replacing(path) as file, _compressing(file, path.suffix) as stream:
         if header is not None:
             stream.write(_encode(header) + b"\n")
         for count, event in enumerate(events, 1):
@@ -111,7 +110,7 @@ def write(path: str | os.PathLike, header: Header | None, events: Iterable[Event
 
 def check_writable(path: str | os.PathLike):
     """Raises InputError if a trace could not be written to `path`, before the work that makes it; leaves nothing."""
-    with contextlib.suppress(_Undone), _replacing(Path(path)):
+    with contextlib.suppress(_Undone), replacing(Path(path)):
         raise _Undone
 
 
@@ -142,10 +141,10 @@ def _open(path: Path) -> BinaryIO:
         reason = "is a directory" if stat.S_ISDIR(status.st_mode) else "a trace is read more than once, from a file"
         raise InputError(f"cannot be read: {reason}", path)
     if path.suffix not in (".gz", ".zst"):
-        return open(path, "rb", buffering=_BUFFER)
+        return open(path, "rb", buffering=BUFFER)
     if not status.st_size:
         raise EOFError
-    return io.BufferedReader(gzip.open(path) if path.suffix == ".gz" else _Zstd(open(path, "rb")), _BUFFER)
+    return io.BufferedReader(gzip.open(path) if path.suffix == ".gz" else _Zstd(open(path, "rb")), BUFFER)
 
 
 class _Zstd(io.RawIOBase):
@@ -186,26 +185,6 @@ class _Zstd(io.RawIOBase):
     def close(self):
         self._file.close()
         super().close()
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the name `path` when the block ends, and is gone when it fails."""
-    target = os.path.realpath(path)
-    temporary = os.path.join(os.path.dirname(target), f".rmapmodel-{secrets.token_hex(8)}")
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            kind = "a directory" if os.path.isdir(path) else "not a regular file"
-            raise InputError(f"cannot be written: is {kind}", path)
-        try:
-            with open(temporary, "xb", buffering=_BUFFER) as file:
-                yield file
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", path) from error
 
 
 def _compressing(file: BinaryIO, suffix: str):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
+from ..documents import shortened
 from ..errors import InputError, hint
 from ..events import Brk, Event, Exit, Fork, Header, Mmap, Mprotect, Mremap, Read, Reclaim, Spawn, Swapout, Write
 
@@ -78,7 +79,7 @@ class Workload:
             if isinstance(value, accepted) and not isinstance(value, bool) and low <= value <= high:
                 return kind(value)
             wanted = f"{'a number' if kind is float else 'an integer'} from {low} to {high}"
-        raise InputError(f"{wanted} is wanted, not {value!r}", path=self.name, field=name)
+        raise InputError(f"{wanted} is wanted, not {shortened(value)}", path=self.name, field=name)
 
 
 WORKLOADS: dict[str, Workload] = {}
@@ -98,6 +99,13 @@ def workload(source: str, kernel: str | None, arch: Arch):
     return register
 
 
+def named(name: str) -> Workload:
+    """The workload of that name; raises InputError with the nearest right name otherwise."""
+    if name not in WORKLOADS:
+        raise InputError(f"no such workload{hint(name, WORKLOADS)} (there are {', '.join(WORKLOADS)})", path=name)
+    return WORKLOADS[name]
+
+
 def generate(name: str, **params) -> tuple[Header, Iterator[Event]]:
     """The header and the events of a workload, every parameter checked before the first event is made.
 
@@ -110,9 +118,7 @@ def generate(name: str, **params) -> tuple[Header, Iterator[Event]]:
     >>> [type(event).__name__ for event in events][-3:]
     ['Write', 'Fork', 'Reclaim']
     """
-    if name not in WORKLOADS:
-        raise InputError(f"no such workload{hint(name, WORKLOADS)} (there are {', '.join(WORKLOADS)})", path=name)
-    chosen = WORKLOADS[name]
+    chosen = named(name)
     values = chosen.check(params)
     try:
         events = chosen.function(**values)
@@ -122,6 +128,26 @@ def generate(name: str, **params) -> tuple[Header, Iterator[Event]]:
     command = " ".join(["rmapmodel generate", name, *(f"-p {key}={value}" for key, value in values.items())])
     header = Header(version=1, arch=chosen.arch.name, kernel=chosen.kernel, source=f"{chosen.source}; {command}")
     return header, chain([first], events)
+
+
+class Synthetic:
+    """A workload as a trace that is made anew each time it is iterated, as pairs (line number, event) from line 1.
+
+    Raises InputError as `generate` does. Memory: none to speak of.
+
+    >>> trace = Synthetic("fork_chain", depth=1)
+    >>> [(line, type(event).__name__) for line, event in trace][-2:]
+    [(6, 'Exit'), (7, 'Reclaim')]
+    """
+
+    __slots__ = ("path", "header", "parameters")
+
+    def __init__(self, name: str, **parameters):
+        self.path, self.parameters = name, parameters
+        self.header, _ = generate(name, **parameters)
+
+    def __iter__(self) -> Iterator[tuple[int, Event]]:
+        return enumerate(generate(self.path, **self.parameters)[1], 1)
 
 
 def parse_params(pairs: Iterable[str]) -> dict[str, int | float | bool | str]:

@@ -33,14 +33,25 @@ TRACE = b"".join(json.dumps(event).encode() + b"\n" for event in (
     {"op": "vfork", "pid": 1, "child": 3}, {"op": "exec", "pid": 3}, {"op": "reclaim", "pid": 1},
     {"op": "munmap", "pid": 1, "addr": "0x101000", "len": 4096}, {"op": "exit", "pid": 2}))
 YAML = b"# parameters\n'01-figure': {PAGES: 3, SHARE: 0.25, LABEL: 'x', DEEP: true, SIZES: [1, 2]}\n"
+GRID = b"""workloads:
+  fork_server: {children: [1, 2], vmas: 3}
+  rmap_test_2: {vmas: 2, pages: 2, children: 1}
+  mremap_inherited: {moved: [0.5, 1], processes: 2, pages: 4}
+strategies: [anon_vma, anonmm]
+indexes: [list]
+kernels: ["2.6.10", "7.0"]
+archs: x86_64
+reclaim: [end, every:3]
+seeds: [1, 2]
+"""
 
 SEEDS = {
     "trace": TRACE, "gz": gzip.compress(TRACE, mtime=0), "zst": zstandard.compress(TRACE),
     "strace": (LOGS / "sh-true.strace").read_bytes(), "perf": (LOGS / "sh-true-2.page-faults.perf").read_bytes()[:8000],
-    "yaml": YAML, "notebook": (REPORTS / "01-figure.ipynb").read_bytes(),
+    "yaml": YAML, "grid": GRID, "notebook": (REPORTS / "01-figure.ipynb").read_bytes(),
 }
 NAMES = {"trace": "t.jsonl", "gz": "t.jsonl.gz", "zst": "t.jsonl.zst", "strace": "log", "perf": "log.perf",
-         "yaml": "p.yml", "notebook": "09-strange.ipynb"}
+         "yaml": "p.yml", "grid": "g.yaml", "notebook": "09-strange.ipynb"}
 
 
 def command(kind, path, strategy="anon_vma_chain"):
@@ -51,6 +62,8 @@ def command(kind, path, strategy="anon_vma_chain"):
         return ["import", "strace", str(LOGS / "sh-true-2.strace"), "--perf", path, "-o", f"{path}.jsonl"]
     if kind == "yaml":
         return ["report", str(REPORTS / "01-figure.ipynb"), "-y", path, "-o", f"{path}.report"]
+    if kind == "grid":
+        return ["sweep", path, "-o", f"{path}.sweep"]
     if kind == "notebook":
         return ["report", path, "-o", f"{path}.report"]
     return ["replay", path, "--strategy", strategy, "--max-memory", "64M", "--reclaim", "end"]
@@ -59,7 +72,8 @@ def command(kind, path, strategy="anon_vma_chain"):
 def try_(kind, data, strategy=None):
     """The exit status of reading `data`; raises AssertionError for an answer that is not one line, or what else is raised.
 
-    Notebooks are read, their parameters given and their page made, not run: what their code does is its own affair.
+    Notebooks are read, their parameters given and their page made, not run: what their code does is its own affair. Of
+    grids the tasks are made and named.
     """
     strategy = strategy or list(STRATEGIES)[len(data) % len(STRATEGIES)]
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
@@ -83,7 +97,7 @@ def try_(kind, data, strategy=None):
 
 @contextlib.contextmanager
 def _nothing_runs():
-    """Replaces the run of a report's notebooks by the reading of them."""
+    """Replaces the run of a report's notebooks by the reading of them, that of a grid's tasks by their naming."""
     from rmapmodel.report import pages, parameters
     from rmapmodel.report.strip import dumps, strip
 
@@ -96,11 +110,14 @@ def _nothing_runs():
             pages.notebook_page(notebook, path.stem, None, path.parent, set())
 
     import rmapmodel.report as report
-    kept, report.run = report.run, only_read
+    from rmapmodel.study import cluster
+
+    kept, report.run = (report.run, cluster.run), only_read
+    cluster.run = lambda grid, *_: (len({task.key("") for task in grid.tasks}), grid.columns() and [])
     try:
         yield
     finally:
-        report.run = kept
+        report.run, cluster.run = kept
 
 
 def corpus():
