@@ -4,7 +4,8 @@ import re
 import subprocess
 import sys
 
-TESTS = ["tests/strategies/test_no_memory.py", "tests/fuzz", "tests/faults", "tests/study/test_sweep_command.py", "tests/test_wrong_use.py"]
+TESTS = ["tests/strategies/test_no_memory.py", "tests/fuzz", "tests/faults", "tests/study/test_sweep_command.py",
+         "tests/test_wrong_use.py", "tests/faults/full_determinism.py"]
 ROWS = {  # row: (how a line of the tests begins, the number in it that is summed, None to count the lines)
     "inputs damaged by Hypothesis": (r"fuzz: \w+: (\d+) (?:damaged inputs|other traces)", "tests/fuzz/test_fuzz"),
     "inputs meant to take all memory or time": (r"hostile: ()", "tests/fuzz/test_hostile"),
@@ -13,7 +14,7 @@ ROWS = {  # row: (how a line of the tests begins, the number in it that is summe
         r"kill -9: \w+: (\d+)", "tests/(?:faults/test_interruption|study/test_sweep_command)"),
     "reports started into one folder at once, pairs": (r"two reports into one folder: (\d+)", "tests/faults/test_interruption"),
     "commands on a full disk": (r"full disk: .*: (\d+) time", "tests/(?:faults/test_full_disk|study/test_sweep_command)"),
-    "files of two full reports with other settings": (r"determinism: .* (\d+) files", "tests/faults/test_determinism"),
+    "files of two full reports with other settings": (r"determinism: .* (\d+) files", "tests/faults/full_determinism"),
 }
 
 

@@ -13,10 +13,11 @@ def test_vma_merging(tmp_path):
     assert set(shown.figures) == FIGURES
     claims = shown.claims
     assert not any(map(failed_check, claims.values()))
-    assert {name for name, claim in claims.items() if not claim["holds"]} == {"merge-holes", "merge-failures-shared"}
+    assert {name for name, claim in claims.items() if not claim["holds"]} == {"merge-holes"}
     # seven growths by mmap, brk and in the child; of eight pieces filled in turn three join only the one below
     assert claims["merge-growth"]["measured"] == "anon_vma: 21 growths joined, 0 refused"
     assert claims["merge-holes"]["measured"] == "written before: of 7 tries 3 refused; written after: 0"
+    assert claims["merge-failures-shared"]["measured"] == "4 of 228"
     assert claims["merge-growth"]["where_it_stops"].endswith("3.0 to 7.0")
     assert claims["merge-sharing-helps"]["measured"] == "touched, then made alike: 8 vmas without the rule, 1 with it"
     # four pairs of a touched and an untouched piece

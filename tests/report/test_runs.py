@@ -71,13 +71,14 @@ def test_an_endless_cell_is_interrupted_and_the_others_go_on(tmp_path, capsys):
 
 def test_a_deaf_cell_is_killed_tried_again_and_what_it_did_is_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pool, "GRACE", 3)
+    before = set(psutil.Process().children(recursive=True))
     assert run(paths("05"), out=tmp_path / "out", cell_seconds=2) == 1
     reason = "a cell ran longer than 2 s and could not be interrupted"
     assert capsys.readouterr().err == f"rmapmodel: 05-deaf-cell: cell 3: {reason}, twice\n"
     assert [attempt["error"]["again"] for attempt in attempts(tmp_path / "out")["05-deaf-cell"]] == [reason] * 2
     page = (tmp_path / "out/notebooks/05-deaf-cell.html").read_text()
     assert "begun" in page and reason in page
-    assert not [process for process in psutil.Process().children(recursive=True) if process.is_running()]
+    assert not {process for process in psutil.Process().children(recursive=True) if process.is_running()} - before
 
 
 def test_a_notebook_that_wants_all_memory_is_named_and_the_others_go_on(tmp_path, capsys):

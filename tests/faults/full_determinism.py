@@ -1,18 +1,15 @@
-"""Two full reports with two machines' worth of settings; `RMAPMODEL_FULL=1` runs it (minutes).
+"""Two full reports with two machines' worth of settings: minutes, so only `make reliability` runs it.
 
 Small notebooks do the same in every run of the tests (tests/report/test_content.py).
 """
 
 import os
 
-import pytest
-
 from rmapmodel.report import run
 from rmapmodel.report.parameters import find
 from tests.report.small import elsewhere, files
 
 
-@pytest.mark.skipif(not os.environ.get("RMAPMODEL_FULL"), reason="RMAPMODEL_FULL=1 runs all notebooks twice")
 def test_two_full_reports_are_the_same_to_the_byte(tmp_path):
     notebooks = find()
     assert run(out=tmp_path / "here") == elsewhere(map(os.path.abspath, notebooks), tmp_path / "there", tmp_path / "home") == 0
