@@ -97,6 +97,16 @@ def say(text, **values):
     _display({"application/vnd.rmapmodel.values+json": values, "text/markdown": text.format(**shown), "text/plain": told})
 
 
+def live(what):
+    """Display that `what` is of this machine at this moment, so that the report runs the notebook again every time.
+
+    >>> live("What follows")
+    What follows is of this machine, now: it may come out otherwise elsewhere, or next time.
+    """
+    _display({"application/vnd.rmapmodel.live+json": {"what": what},
+              "text/plain": f"{what} is of this machine, now: it may come out otherwise elsewhere, or next time."})
+
+
 def verdict(claims, sentence):
     """Display the claims a notebook decides, each a mapping, and the sentence that follows from them.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 FIGURE = "application/vnd.rmapmodel.figure+json"
 VERDICT = "application/vnd.rmapmodel.verdict+json"
 VALUES = "application/vnd.rmapmodel.values+json"
+LIVE = "application/vnd.rmapmodel.live+json"
 OWN = "this model"  # who makes a claim that nobody made before
 FIGURE_ID = re.compile("fig-[a-z0-9-]+")
 
@@ -51,6 +52,11 @@ def as_verdict(output):
 def as_values(output):
     """Return the named values of a sentence that an output shows, or {}."""
     return output.get("data", {}).get(VALUES, {})
+
+
+def is_live(notebook):
+    """Return whether a notebook said that it looked at the machine it ran on (publish.live)."""
+    return any(LIVE in output.get("data", {}) for output in outputs(notebook))
 
 
 def outputs(notebook):

@@ -1,16 +1,14 @@
 """The registry of figures: which notebook shows each, and what it shows, from a current report or run for the purpose."""
 
 import ast
-import json
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmapmodel.errors import CheckFailed, InputError, hint
-from rmapmodel.report import inputs
+from rmapmodel.report import inputs, previous
 from rmapmodel.report.collect import Figure, failed_check
-from rmapmodel.report.folder import SCHEMA
 from rmapmodel.report.parameters import EXECUTED, find, load, source, values
 from rmapmodel.report.run import executed
 
@@ -90,13 +88,12 @@ def current(path, report, shared, parameters=None):
     Asks for the parameters the report was made with or, where given, for these; `shared` is inputs.common().
     """
     try:
-        manifest = json.loads((Path(report) / "manifest.json").read_text(encoding="utf-8"))
+        manifest = previous.manifest(report)
         told = manifest["notebooks"][path.stem]
         read = [path.with_name(f"{stem}.ipynb") for stem in told.get("others", ())]
         wanted = values(read, {}) if parameters else {}
         others = {each.stem: current(each, report, shared, wanted.get(each.stem))["key"] for each in read}
-        same = manifest["schema"] == SCHEMA and manifest["versions"] == inputs.versions() and not told["error"] \
-            and parameters in (None, told["parameters"] | ({EXECUTED: ""} if others else {})) \
+        same = not told["error"] and parameters in (None, told["parameters"] | ({EXECUTED: ""} if others else {})) \
             and (EXECUTED in told["parameters"]) == bool(others) \
             and told["key"] == inputs.of(path, told["parameters"], shared, others)["key"]
         return {**told, "figures": {id: manifest["figures"][id] for id in told["figures"]}} if same else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rmapmodel.errors import InputError
-from rmapmodel.report import collect, inputs, pages
+from rmapmodel.report import collect, inputs, pages, previous
 from rmapmodel.report.clean import clean, clean_text
 from rmapmodel.report.folder import SCHEMA, Folder
 from rmapmodel.report.parameters import EXECUTED, find, injected, load, values
@@ -57,7 +57,7 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
     """Run the named notebooks (all without names) and write the report over them to the folder `out`.
 
     `parameters` are texts by name, as from a command line; they win over `yaml_file`, that over the notebooks' set
-    `scale` of scales.yml. Returns 0, or 1 if a notebook failed or a claim's check did. Raises InputError, before any
+    `scale` of scales.yml. What `out` has of the same inputs is not run again. Returns 0, or 1 if a notebook failed or a claim's check did. Raises InputError, before any
     work, for whatever is wrong with the arguments, and after it for a value that a notebook refuses; then nothing is
     written.
     """
@@ -69,7 +69,7 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
     began = time.time()
     with Folder(out) as folder:
         shared = inputs.common()
-        runs, attempts = executed(paths, given, folder.scratch, shared, jobs, cell_seconds, notebook_seconds)
+        runs, attempts = executed(paths, given, folder.scratch, shared, jobs, cell_seconds, notebook_seconds, out)
         _write(runs, shared, folder.report)
         _write_json(folder.report / "timings.json", {
             "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
@@ -78,14 +78,18 @@ def run(notebooks=None, parameters=None, yaml_file=None, out="reports", jobs=Non
             "notebooks": attempts,
         })
         folder.publish()
+    kept = [name for name, tried in attempts.items() if not tried]
+    if kept:
+        print(f"rmapmodel: note: not run again, as nothing they follow from has changed: {' '.join(kept)}", file=sys.stderr)
     return _say(runs, Path(out) / "index.html")
 
 
-def executed(paths, given, scratch, shared, jobs=None, cell_seconds=600, notebook_seconds=3600):
+def executed(paths, given, scratch, shared, jobs=None, cell_seconds=600, notebook_seconds=3600, report=None):
     """Run notebooks with the parameters `given` by stem, in the folder `scratch`; return (Runs, attempts by stem).
 
     Those that read what the others found come last, in the folder where that lies, and are given it: `.`, the same in
-    every report. `shared` is inputs.common() of the moment. Raises InputError where what failed is what the reader gave:
+    every report. `shared` is inputs.common() of the moment, `report` a folder whose notebooks are taken where they are of
+    the same inputs, without an attempt. Raises InputError where what failed is what the reader gave:
     a parameter's value, or the file it names.
     """
     last = [path for path in paths if given[path.stem].get(EXECUTED) == ""]
@@ -94,21 +98,23 @@ def executed(paths, given, scratch, shared, jobs=None, cell_seconds=600, noteboo
     beside.mkdir()
     runs, attempts = {}, {}
 
-    def execute(wave, given, cwd=None, others=None):
-        own = [inputs.of(path, given[path.stem], shared, others) for path in wave]  # before anybody changes a file
-        tasks = [_task(path, given[path.stem], scratch, cwd) for path in wave]
-        _execute(tasks, jobs or _cores(), scratch, cell_seconds, notebook_seconds)
-        for path, task, made_of in zip(wave, tasks, own):
-            runs[path] = run = _finished(path, task, made_of, cell_seconds)
-            attempts[run.name] = task.attempts
+    def execute(wave, given, report, cwd=None, others=None):
+        made_of = {path: inputs.of(path, given[path.stem], shared, others) for path in wave}  # before a file is changed
+        kept = {path: previous.executed(path.stem, own, report) for path, own in made_of.items()}
+        tasks = {path: _task(path, given[path.stem], scratch, cwd) for path in wave if not kept[path]}
+        _execute(list(tasks.values()), jobs or _cores(), scratch, cell_seconds, notebook_seconds)
+        for path, own in made_of.items():
+            run = _finished(path, tasks[path], own, cell_seconds) if path in tasks else _run(path, own, kept[path])
+            runs[path], attempts[run.name] = run, tasks[path].attempts if path in tasks else []
             (beside / run.file).write_text(dumps(run.notebook), encoding="utf-8")
             if run.error and run.error["input"]:
                 raise InputError(run.error["input"], path=run.name)
 
-    execute(first or last, given)
+    execute(first or last, given, report)
     if first and last:
         told = {path.stem: given[path.stem] | {EXECUTED: "."} for path in last}
-        execute(last, told, str(beside), {run.name: run.inputs["key"] for run in runs.values()})
+        again = None if any(attempts.values()) else report  # a notebook that failed has the key of one that did not
+        execute(last, told, again, str(beside), {run.name: run.inputs["key"] for run in runs.values()})
     runs = [runs[path] for path in paths]
     gather(runs)
     return runs, attempts
@@ -161,8 +167,11 @@ def _finished(path, task, own, cell_seconds):
             index, cell = json.loads(line)
             notebook["cells"][index] = cell
     clean(notebook)
-    return Run(path, own["parameters"], notebook, _error(task.error, notebook, cell_seconds),
-               pages.title(notebook, path.stem), own)
+    return _run(path, own, notebook, _error(task.error, notebook, cell_seconds))
+
+
+def _run(path, own, notebook, error=None):
+    return Run(path, own["parameters"], notebook, error, pages.title(notebook, path.stem), own)
 
 
 def _error(error, notebook, cell_seconds):
@@ -233,6 +242,8 @@ def _manifest(runs, shared, versions):
             **run.inputs,
             "seeds": {name: value for name, value in run.parameters.items() if "SEED" in name.upper()},
             "error": run.error and run.error["text"],
+            "executed": inputs.sha256(dumps(run.notebook).encode()),
+            "live": collect.is_live(run.notebook),
             "figures": [figure.id for figure in run.figures],
             "values": run.values,
             "claims": run.claims,
