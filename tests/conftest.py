@@ -7,6 +7,8 @@ import threading
 import hypothesis
 import pytest
 
+from tests.report.small import once
+
 # What a shell starts in the background ignores SIGINT and hands that down, also to what the tests mean to interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,3 +39,13 @@ def pytest_runtest_makereport():
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report():
     return _refuse_skip((yield))
+
+
+@pytest.fixture(scope="session")
+def report_of_all(tmp_path_factory):
+    """(exit status, folder) of a report over all at test scale; the last reads all others, not the few of its own scale."""
+    def make(folder):
+        from rmapmodel.report import run
+        return run(out=folder, scale="test", parameters={"NOTEBOOKS": ""})
+
+    return once(tmp_path_factory, "report-of-all", make)

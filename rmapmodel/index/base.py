@@ -27,9 +27,9 @@ class Search:
 
     def __iter__(self):
         nodes, starts, lasts = self.index.view()
-        low = np.searchsorted(self.points, starts, "left")
-        high = np.searchsorted(self.points, lasts, "right")
-        hits = np.flatnonzero(high > low)
+        low = self.points.searchsorted(starts)
+        high = self.points.searchsorted(lasts, "right")
+        hits = (high > low).nonzero()[0]
         for position, a, b in zip(hits.tolist(), low[hits].tolist(), high[hits].tolist()):
             yield position, nodes[position].entry, a, b
 
@@ -74,7 +74,7 @@ class Index:
             _, starts, lasts = self.view()
             self._sorted = np.sort(starts), np.sort(lasts)
         starts, lasts = self._sorted
-        return np.searchsorted(starts, points, "right") - np.searchsorted(lasts, points, "left")
+        return starts.searchsorted(points, "right") - lasts.searchsorted(points)
 
     def __iter__(self):
         return (node.entry for node in self.view()[0])

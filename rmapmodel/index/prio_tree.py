@@ -201,14 +201,14 @@ class _PrioSearch(Search):
         root, points, ended = self.index._root, self.points, self.ended
         # each entry: a tree node, the points [low, high) that come to it, the radix bit it is split by, and the smallest
         # radix possible below it; bit 0 stands for the levels that split by size
-        stack = [(root, 0, int(np.searchsorted(points, root.last, "right")), 1 << self.index._bits - 1, 0)] if root else []
+        stack = [(root, 0, int(points.searchsorted(root.last, "right")), 1 << self.index._bits - 1, 0)] if root else []
         while stack:
             at, low, high, mask, least = stack.pop()
             if low == high:
                 continue
             self._touched[low:high] += ended[low:high] < 0
-            first = low + int(np.searchsorted(points[low:high], at.start, "left"))
-            last = low + int(np.searchsorted(points[low:high], at.last, "right"))
+            first = low + int(points[low:high].searchsorted(at.start))
+            last = low + int(points[low:high].searchsorted(at.last, "right"))
             for place, member in enumerate(at.members):
                 if first < last:
                     if place:
@@ -216,11 +216,11 @@ class _PrioSearch(Search):
                     yield 0, member.entry, first, last
             if at.right is not None:
                 smallest = least | mask
-                a = low + int(np.searchsorted(points[low:high], smallest, "left"))
-                b = low + int(np.searchsorted(points[low:high], at.right.last, "right"))
+                a = low + int(points[low:high].searchsorted(smallest))
+                b = low + int(points[low:high].searchsorted(at.right.last, "right"))
                 stack.append((at.right, a, max(a, b), mask >> 1, smallest))
             if at.left is not None:
-                b = low + int(np.searchsorted(points[low:high], at.left.last, "right"))
+                b = low + int(points[low:high].searchsorted(at.left.last, "right"))
                 stack.append((at.left, low, b, mask >> 1, least))
 
     def nodes_touched(self, examined):

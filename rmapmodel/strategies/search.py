@@ -20,7 +20,7 @@ def search(strategy, walk, at, tree, place, log=None):
         return 1, 1, 1
     wanted = walk.mapcount[at]
     count = len(at)
-    found, seen, spared = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    found, seen, spared = np.zeros((3, count), np.int64)
     skips_empty = strategy.kernel.walks_skip_empty_mms
     looking = tree.search(points)
     ended, left = looking.ended, count
@@ -46,7 +46,7 @@ def search(strategy, walk, at, tree, place, log=None):
                     left -= 1
             note(log, vma, page, "maps it" if hit else "does not map it")
         else:
-            active = np.flatnonzero(ended[low:high] < 0) + low
+            active = (ended[low:high] < 0).nonzero()[0] + low
             if not len(active):
                 continue
             seen[active] += 1

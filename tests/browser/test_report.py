@@ -4,11 +4,9 @@ import json
 
 import pytest
 
-from rmapmodel.report import run
 from rmapmodel.report.collect import failed_check, people
 from rmapmodel.report.parameters import find
 from tests.browser.chromium import needed, offline, whole
-from tests.report.small import once
 
 pytestmark = needed
 
@@ -16,14 +14,8 @@ NOTEBOOKS = [path.stem for path in find()]
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """(exit status, folder) of a report over all at test scale; the last reads all others, not the few of its own scale."""
-    return once(tmp_path_factory, "report-of-all", lambda folder: run(out=folder, scale="test", parameters={"NOTEBOOKS": ""}))
-
-
-@pytest.fixture(scope="session")
-def report(made):
-    return made[1]
+def report(report_of_all):
+    return report_of_all[1]
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +29,10 @@ def page(report, browser):
         yield page
 
 
-def test_every_notebook_finishes_and_every_check_passes(made, manifest):
+def test_every_notebook_finishes_and_every_check_passes(report_of_all, manifest):
     assert {name: entry["error"] for name, entry in manifest["notebooks"].items() if entry["error"]} == {}
     assert [claim for entry in manifest["notebooks"].values() for claim in entry["claims"] if failed_check(claim)] == []
-    assert made[0] == 0
+    assert report_of_all[0] == 0
 
 
 def test_the_index_shows_every_figure(report, manifest, page):
@@ -72,14 +64,12 @@ def test_two_clicks_lead_to_what_a_person_claimed_and_whether_it_held(report, ma
         made = [(name, claim) for name, claim in claims if person in people(claim)]
         page.goto((report / "index.html").as_uri())
         page.get_by_role("link", name=person, exact=True).click()
-        rows = page.locator("tbody:target tr:not(.group)")
-        assert rows.count() == len(made)
         assert page.locator("tbody:target").is_visible()
-        for at, (name, claim) in enumerate(made):
-            told = rows.nth(at).inner_text()
+        rows = page.locator("tbody:target tr:not(.group)")
+        links = rows.evaluate_all("all => all.map(row => [...row.querySelectorAll('a')].pop().getAttribute('href'))")
+        assert links == [f"notebooks/{name}.html#claim-{claim['id']}" for name, claim in made]
+        for told, (_, claim) in zip(rows.all_inner_texts(), made, strict=True):
             assert claim["claim"] in told and ("✓ holds" if claim["holds"] else "✗ does not hold") in told
-            link = rows.nth(at).get_by_role("link").last.get_attribute("href")
-            assert link == f"notebooks/{name}.html#claim-{claim['id']}"
         rows.last.get_by_role("link").last.click()
-        assert page.url.endswith(link)
-        assert claim["claim"] in page.locator("tr:target").inner_text()
+        assert page.url.endswith(links[-1])
+        assert made[-1][1]["claim"] in page.locator("tr:target").inner_text()

@@ -1,4 +1,4 @@
-"""A notebook as a reader runs it: whole, with plain papermill, at test scale; or in this process, which is quicker."""
+"""A notebook as a reader runs it, at test scale: whole, with plain papermill; in a report; or here, which is quicker."""
 
 import ast
 import json
@@ -42,6 +42,11 @@ def run(name, folder, cwd=NOTEBOOKS, **parameters):
     papermill.execute_notebook(NOTEBOOKS / f"{name}.ipynb", out, at_test_scale(name) | parameters, cwd=cwd,
                                progress_bar=False, kernel_name="python3", execution_timeout=120)
     return Shown(list(outputs(json.loads(out.read_text()))))
+
+
+def reported(name, folder):
+    """What a notebook shows in the report in a folder."""
+    return Shown(list(outputs(load(folder / "notebooks" / f"{name}.ipynb"))))
 
 
 def told(name, **parameters):

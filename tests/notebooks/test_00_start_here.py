@@ -19,8 +19,8 @@ FIGURES = {f"fig-start-{name}" for name in (*ELEVEN, "kinds", "prices", "steps")
 LINKED = re.compile(r"\(([0-9]{2}-[^)#]*\.ipynb)(?:#Verdict)?\)")
 
 
-def test_start_here(tmp_path):
-    shown = run("00-start-here", tmp_path)
+def test_start_here(of_report):
+    shown = of_report("00-start-here")
     assert set(shown.figures) == FIGURES
     claims = shown.claims
     assert not any(map(failed_check, claims.values())) and all(claim["holds"] for claim in claims.values())

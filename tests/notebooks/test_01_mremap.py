@@ -3,8 +3,8 @@
 from tests.notebooks.notebook import run
 
 
-def test_mremap(tmp_path):
-    shown = run("01-mremap", tmp_path)
+def test_mremap(of_report):
+    shown = of_report("01-mremap")
     assert set(shown.figures) == {f"fig-mremap-{name}" for name in (
         "anonmm", "shared-space", "records", "cow-context", "persistence", "probes", "frequency", "guess")}
     claims = shown.claims

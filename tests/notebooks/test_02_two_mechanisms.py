@@ -7,8 +7,8 @@ from tests.notebooks.notebook import run
 NAME = "02-two-mechanisms"
 
 
-def test_two_mechanisms(tmp_path):
-    shown = run(NAME, tmp_path)
+def test_two_mechanisms(of_report):
+    shown = of_report(NAME)
     assert set(shown.figures) == {f"fig-two-{name}" for name in (
         "structure", "growth", "crossing", "endings", "program", "objrmap", "guess")}
     claims = shown.claims

@@ -7,8 +7,8 @@ from tests.notebooks.notebook import run
 NAME = "03-symmetric-vmas"
 
 
-def test_symmetric_vmas(tmp_path):
-    shown = run(NAME, tmp_path)
+def test_symmetric_vmas(of_report):
+    shown = of_report(NAME)
     assert set(shown.figures) == {f"fig-symmetric-{name}" for name in (
         "anon-vma", "work", "moved", "merging", "often", "burden", "guess")}
     claims = shown.claims

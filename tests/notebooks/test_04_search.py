@@ -7,8 +7,8 @@ FIGURES = {f"fig-search-{name}" for name in (
     "list", "tree", "visits", "growth", "lethal", "balance", "times", "anonymous", "guess")}
 
 
-def test_search(tmp_path):
-    shown = run("04-search", tmp_path)
+def test_search(of_report):
+    shown = of_report("04-search")
     assert set(shown.figures) == FIGURES
     claims = shown.claims
     assert not any(map(failed_check, claims.values()))

@@ -10,8 +10,8 @@ FIGURES = {f"fig-capacity-{name}" for name in ("slices", "users", "first", "grow
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    return run("06-capacity", tmp_path_factory.mktemp("06"))
+def shown(of_report):
+    return of_report("06-capacity")
 
 
 def test_claims(shown):

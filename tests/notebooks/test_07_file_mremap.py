@@ -7,8 +7,8 @@ from tests.notebooks.notebook import run
 NAME = "07-file-mremap"
 
 
-def test_file_mremap(tmp_path):
-    shown = run(NAME, tmp_path)
+def test_file_mremap(of_report):
+    shown = of_report(NAME)
     assert set(shown.figures) == {f"fig-file-{name}" for name in (
         "structure-file", "structure-anonymous", "anonymous", "private", "copies", "nonlinear", "guess")}
     claims = shown.claims

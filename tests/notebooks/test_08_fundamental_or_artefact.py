@@ -4,8 +4,8 @@ from rmapmodel.report.collect import failed_check
 from tests.notebooks.notebook import run
 
 
-def test_fundamental_or_artefact(tmp_path):
-    shown = run("08-fundamental-or-artefact", tmp_path)
+def test_fundamental_or_artefact(of_report):
+    shown = of_report("08-fundamental-or-artefact")
     assert set(shown.figures) == {f"fig-origins-{name}" for name in (
         "copied", "repaired", "growth", "verdicts", "price", "kernel", "guess")}
     claims = shown.claims

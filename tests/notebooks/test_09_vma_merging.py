@@ -8,8 +8,8 @@ FIGURES = {f"fig-merge-{name}" for name in (
     "objects", "offsets", "designs", "pieces", "eras", "programs", "reasons", "guess")}
 
 
-def test_vma_merging(tmp_path):
-    shown = run("09-vma-merging", tmp_path)
+def test_vma_merging(of_report):
+    shown = of_report("09-vma-merging")
     assert set(shown.figures) == FIGURES
     claims = shown.claims
     assert not any(map(failed_check, claims.values()))

@@ -12,8 +12,8 @@ FIGURES = {f"fig-as24-{name}" for name in (
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    return run(NAME, tmp_path_factory.mktemp("10"))
+def shown(of_report):
+    return of_report(NAME)
 
 
 def test_claims(shown):

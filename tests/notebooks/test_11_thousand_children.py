@@ -8,8 +8,8 @@ FIGURES = {f"fig-children-{name}" for name in (
     "anon-vma", "chain", "visits", "memory", "locks", "growth", "reuse", "attached", "guess")}
 
 
-def test_thousand_children(tmp_path):
-    shown = run("11-thousand-children", tmp_path)
+def test_thousand_children(of_report):
+    shown = of_report("11-thousand-children")
     assert set(shown.figures) == FIGURES
     claims = shown.claims
     assert not any(map(failed_check, claims.values()))

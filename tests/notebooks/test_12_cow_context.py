@@ -8,8 +8,8 @@ FIGURES = {f"fig-cow-{name}" for name in (
     "chain", "context", "fork", "memory", "visits", "generations", "hazards", "programs", "guess")}
 
 
-def test_cow_context(tmp_path):
-    shown = run("12-cow-context", tmp_path)
+def test_cow_context(of_report):
+    shown = of_report("12-cow-context")
     assert set(shown.figures) == FIGURES
     claims = shown.claims
     assert not any(map(failed_check, claims.values()))

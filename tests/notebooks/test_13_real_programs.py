@@ -7,8 +7,8 @@ from tests.notebooks.notebook import run
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    return run("13-real-programs", tmp_path_factory.mktemp("13"))
+def shown(of_report):
+    return of_report("13-real-programs")
 
 
 def test_real_programs(shown):

@@ -7,8 +7,8 @@ from tests.notebooks.notebook import run
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    return run("14-running-kernel", tmp_path_factory.mktemp("14"))
+def shown(of_report):
+    return of_report("14-running-kernel")
 
 
 def test_running_kernel(shown):

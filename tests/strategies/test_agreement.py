@@ -77,12 +77,12 @@ def test_designs_agree_on_what_is_mapped_how_often():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name.split(".")[0])
 def test_recorded_programs(path, strategy):
-    """After every event up to 2,000; beyond, for the frames each event touched, and in full every 1,000 events."""
+    """After every event up to 500; beyond, for the frames each event touched, and in full every 1,000 events."""
     trace = read(path)
     model = machine_for(trace.header, strategy, Options())
     for count, (line, event) in enumerate(trace, 1):
         model.apply(event, line)
-        if count <= 2000 or count % 1000 == 0:
+        if count <= 500 or count % 1000 == 0:
             model.check()
         elif model.touched:
             touched = np.unique(np.concatenate(model.touched))
