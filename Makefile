@@ -34,17 +34,17 @@ site: setup ## Build the workbook, the designs and the API as a site, with no ne
 pictures: setup ## Make the README's pictures in docs/ anew, from the report where it is current.
 	$(BIN)/python docs/pictures.py
 
-test: setup ## Run all tests, on all cores.
+test: setup $(BENCH) ## Run all tests, on all cores.
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
 mutation: setup $(MUTATION) ## Break the model in hundreds of places and see whether the quick tests notice (half an hour).
 	$(BIN)/python tests/mutation/run.py --tool $(VENV)/mutation/bin/python $(ARGS)
 
-bench: $(BENCH) ## Measure the model beside Linux and other libraries, print one table (minutes; ARGS="--large --write").
-	$(VENV)/bench/bin/python -m benchmarks $(ARGS)
+bench: setup $(BENCH) ## Measure the model beside Linux and other libraries, print one table (minutes; ARGS="--large --write").
+	PYTHONPATH=$(CURDIR)/$(VENV)/bench/lib $(BIN)/python -m benchmarks $(ARGS)
 
-history: $(BENCH) ## The same by pytest-benchmark, which keeps each run in .benchmarks for `pytest-benchmark compare`.
-	$(VENV)/bench/bin/python -m pytest -p no:cacheprovider -o addopts= benchmarks/history.py --benchmark-autosave $(ARGS)
+history: setup $(BENCH) ## The same by pytest-benchmark, which keeps each run in .benchmarks for `pytest-benchmark compare`.
+	PYTHONPATH=$(CURDIR)/$(VENV)/bench/lib $(BIN)/python -m pytest -p no:cacheprovider -o addopts= benchmarks/history.py --benchmark-autosave $(ARGS)
 fuzz: setup $(FUZZ) ## Search for inputs that are not refused as they should be, with coverage for a guide (SECONDS each).
 	PYTHONPATH=$(CURDIR)/$(VENV)/fuzz/lib:$(CURDIR) $(BIN)/python -m tests.fuzz.harness $(SECONDS) $(KINDS)
 
@@ -72,10 +72,10 @@ $(MUTATION): tests/mutation/requirements.txt $(VENV)/locked-$(LOCKED)
 	$(VENV)/mutation/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps -r $<
 	touch $@
 
-# So has what the model is measured beside: the versions of the lock, and libraries that it does not use itself.
+# So have the libraries that the model is measured beside, with the packages of the lock.
 $(BENCH): benchmarks/requirements.txt $(VENV)/locked-$(LOCKED)
-	$(PYTHON) -m venv --clear $(VENV)/bench
-	$(VENV)/bench/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps -r $<
+	rm -rf $(VENV)/bench
+	$(PIP) install --quiet --require-hashes --no-deps --target $(VENV)/bench/lib -r $<
 	touch $@
 
 # atheris is used beside the locked packages, which the commands that it fuzzes need.

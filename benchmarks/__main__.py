@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import table
 
-TABLES = ("kernel", "throughput", "growth", "libraries", "memory")
+TABLES = ("kernel", "throughput", "growth", "libraries", "memory", "report")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PLACE = re.compile("(<!-- table -->\n).*(<!-- end -->)", re.DOTALL)
 

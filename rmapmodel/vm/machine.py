@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import events
 from ..errors import InputError, NoMemory
-from . import faults, processes, reclaim, syscalls
+from . import access, processes, reclaim, syscalls
 from .budget import Budget
 from .frames import FIRST, Frames, Swap
 from .kernel import DEFAULT, Kernel
@@ -270,7 +270,7 @@ HANDLERS = {
     events.CloneVm: processes.share, events.Exec: processes.exec_, events.Exit: processes.exit_,
     events.Mmap: syscalls.mmap, events.Munmap: syscalls.munmap, events.Mprotect: syscalls.mprotect,
     events.Mremap: syscalls.mremap, events.Brk: syscalls.brk, events.Mlock: syscalls.mlock,
-    events.Munlock: syscalls.munlock, events.Madvise: syscalls.madvise, events.Read: faults.read,
-    events.Write: faults.write, events.RemapFilePages: syscalls.remap_file_pages,
+    events.Munlock: syscalls.munlock, events.Madvise: syscalls.madvise, events.Read: access.read,
+    events.Write: access.write, events.RemapFilePages: syscalls.remap_file_pages,
     events.Reclaim: reclaim.reclaim, events.Swapout: reclaim.swapout,
 }

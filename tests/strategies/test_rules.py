@@ -276,6 +276,24 @@ def test_what_a_refused_growth_left_out_is_refused_later():
     assert unique(*held, Mremap(1, A, P, C, 2 * P, FIXED), Write(1, C + P, P))[1] == ["mremap", "write"]
 
 
+def test_a_stack_grows_over_what_a_refused_move_left_behind():
+    far = A + 4096 * P
+    machine = after([Spawn(1), *area(A, 4), Mremap(1, A, 2 * P, far, 2 * P, FIXED), Mremap(1, far, 2 * P, B, 3 * P, FIXED),
+                     Mmap(1, far + 4 * P, P, "rw-", [*ANON, "growsdown"]), Read(1, far - P, 8)], "shared_space_unique")
+    assert [each["op"] for each in machine.refused] == ["mremap"]
+    stack = machine.mm_of(1).find(far // P)
+    assert (stack.start, stack.end) == (far // P - 1, far // P + 5)
+
+
+def test_a_stack_grows_towards_what_a_refused_move_left_out():
+    """The area left out may be a stack, as it is here, to which no gap is kept (the area below it is none)."""
+    stacks = [Mmap(1, at, pages * P, "rw-", [*ANON, "growsdown"]) for at, pages in ((C, 3), (A + 20 * P, 1))]
+    machine = after([Spawn(1), *area(A, 2), *stacks, Write(1, C, 3 * P), Mremap(1, C, 2 * P, A + 2 * P, 3 * P, FIXED),
+                     Read(1, A + 10 * P, 8)], "shared_space_unique")
+    assert [each["op"] for each in machine.refused] == ["mremap"]
+    assert machine.mm_of(1).find(A // P + 10).end == A // P + 21
+
+
 def test_a_process_without_a_slice_can_map_nothing_new():
     """One slice, and the parent has it: the child's heap, mappings and what touches them are refused."""
     kernel = Kernel.parse("7.0")
