@@ -54,6 +54,15 @@ class PageTable:
 
     def held(self, start, end):
         """Yields (pages, entries) arrays of what is not 0 in [start, end), ascending, `BATCH` leaves at a time."""
+        number = start // LEAF
+        if number == (end - 1) // LEAF:
+            leaf = self.leaves.get(number)
+            if leaf is not None:
+                entries = leaf[start - number * LEAF:end - number * LEAF]
+                at = entries.nonzero()[0]
+                if len(at):
+                    yield at + start, entries.take(at).astype(np.intp)
+            return
         spans = self.spans(start, end)
         while batch := list(islice(spans, BATCH)):
             first, parts = zip(*batch)
@@ -118,6 +127,8 @@ class PageTable:
 
     def _numbers(self, start, end):
         first, last = start // LEAF, (end - 1) // LEAF
+        if first == last:
+            return [first] if first in self.leaves else []
         if last - first >= len(self.leaves):
             return [number for number in self.leaves if first <= number <= last]
         return [number for number in range(first, last + 1) if number in self.leaves]

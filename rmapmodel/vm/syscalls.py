@@ -174,10 +174,10 @@ def munmap(machine, event):
     unmap_range(machine, mm, start, end)
 
 
-def unmap_range(machine, mm, start, end):
+def unmap_range(machine, mm, start, end, moved=False):
     """Splits at both ends, empties the page table, and unlinks the vmas (mm/vma.c:do_vmi_align_munmap).
 
-    Where the second split fails the first remains, and nothing is unmapped.
+    Where the second split fails the first remains, and nothing is unmapped. What `moved` has left no page there.
     """
     victims = mm.overlapping(start, end)
     merger, outwards = machine.merger, machine.kernel.munmap_splits_outwards
@@ -191,8 +191,9 @@ def unmap_range(machine, mm, start, end):
     mm.stale.remove(start, end)
     if not victims:
         return
-    faults.zap(machine, mm, start, end)
-    mm.nonlinear.clear(start, end)
+    if not moved:
+        faults.zap(machine, mm, start, end)
+        mm.nonlinear.clear(start, end)
     at = mm.position(start)
     del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
     for vma in victims:
@@ -606,7 +607,7 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
         raise
     if not dontunmap:
         with contextlib.suppress(NoMemory):  # "OOM: unable to split vma": the call succeeds, and the empty range stays
-            unmap_range(machine, mm, start, start + old_len)
+            unmap_range(machine, mm, start, start + old_len, moved=True)
     else:
         vma.flags &= ~LOCKED
         if target is not vma and start == vma.start and start + old_len == vma.end and vma.faulted:
