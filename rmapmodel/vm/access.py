@@ -50,32 +50,33 @@ def _op(event):
 
 def _grow_stack(machine, mm, page, event):
     # mm/mmap.c:expand_downwards, 6.1: the gap counts only towards an accessible area that is not itself growsdown
-    at = mm.position(page)
-    if mm.stale:
-        at = _without_stale(machine, mm, page, at)
-    above = mm.vmas[at] if at < len(mm.vmas) else None
+    above, until = _above(mm, page), -(-(event.addr + event.len) // PAGE)
+    if left_out := mm.absent.within(page, above.start if above else machine.task_pages):
+        low, _, because = left_out[0]
+        machine.refuse(_op(event), "touches what a refused event would have mapped", because)
+        mm.absent.add(page, low, because)
+        return min(low, until)
     if above is None or not above.flags & GROWSDOWN:
         raise InputError(f"no mapping covers page {page * PAGE:#x}", field="addr")
-    below = mm.vmas[at - 1] if at else None
+    for low, high, _ in mm.stale.within(page - faults.STACK_GUARD_PAGES, above.end):
+        syscalls.unmap_range(machine, mm, low, high)
+    at = mm.position(page)
+    above, below = mm.vmas[at], mm.vmas[at - 1] if at else None
     if below is not None and below.flags & ACCESS and not below.flags & GROWSDOWN \
             and page - below.end < faults.STACK_GUARD_PAGES and not mm.absent.within(below.end, page):
         raise InputError(f"the stack cannot grow to {page * PAGE:#x}: another mapping is too near", field="addr")
     if not machine.strategy.can_grow(above, above.start - page, downwards=True):
         machine.refuse(_op(event), faults.NO_OFFSETS)
         mm.absent.add(page, above.start, machine.line)
-        return min(above.start, -(-(event.addr + event.len) // PAGE))
+        return min(above.start, until)
     faults.prepare(machine, above)
     machine.merger.grow_stack(above, page)
     return page
 
 
-def _without_stale(machine, mm, page, at):
-    """Unmaps what only refused events left between a stack and the page it may grow to; returns the stack's position."""
-    def is_stale(vma):
+def _above(mm, page):
+    """The first vma above a page that is not only what refused events left behind, or None."""
+    def left_behind(vma):
         return sum(high - low for low, high, _ in mm.stale.within(vma.start, vma.end)) == vma.pages
 
-    above = next((vma for vma in mm.vmas[at:] if not is_stale(vma)), None)
-    if above is not None and above.flags & GROWSDOWN:
-        for low, high, _ in mm.stale.within(page - faults.STACK_GUARD_PAGES, above.end):
-            syscalls.unmap_range(machine, mm, low, high)
-    return mm.position(page)
+    return next((vma for vma in mm.vmas[mm.position(page):] if not (mm.stale and left_behind(vma))), None)

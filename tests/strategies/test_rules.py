@@ -294,6 +294,13 @@ def test_a_stack_grows_towards_what_a_refused_move_left_out():
     assert machine.mm_of(1).find(A // P + 10).end == A // P + 21
 
 
+def test_what_grows_from_a_stack_that_a_refused_move_left_out_is_left_out_too():
+    stack = Mmap(1, C, 3 * P, "rw-", [*ANON, "growsdown"])
+    machine = after([Spawn(1), stack, Write(1, C, 3 * P), Mremap(1, C, 2 * P, A, 3 * P, FIXED), Write(1, A - 2 * P, 8),
+                     Read(1, A - P, 8)], "shared_space_unique")
+    assert [(each["op"], each["because"]) for each in machine.refused] == [("mremap", None), ("write", 4), ("read", 4)]
+
+
 def test_a_process_without_a_slice_can_map_nothing_new():
     """One slice, and the parent has it: the child's heap, mappings and what touches them are refused."""
     kernel = Kernel.parse("7.0")
