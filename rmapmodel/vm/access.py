@@ -51,7 +51,8 @@ def _op(event):
 def _grow_stack(machine, mm, page, event):
     # mm/mmap.c:expand_downwards, 6.1: the gap counts only towards an accessible area that is not itself growsdown
     above, until = _above(mm, page), -(-(event.addr + event.len) // PAGE)
-    if left_out := mm.absent.within(page, above.start if above else machine.task_pages):
+    left_out = mm.absent.within(page, above.start if above else machine.task_pages)
+    if left_out and left_out[0][2] in machine.stacks_left_out:
         low, _, because = left_out[0]
         machine.refuse(_op(event), "touches what a refused event would have mapped", because)
         mm.absent.add(page, low, because)

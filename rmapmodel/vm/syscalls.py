@@ -502,6 +502,9 @@ def _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed, dont
 
 def _leave_undone(machine, mm, start, old_len, new, new_len, moves, fixed=False, dontunmap=False):
     """Notes what a refused mremap would have mapped, and what it would have unmapped."""
+    if any(vma.flags & GROWSDOWN for vma in mm.overlapping(start, start + old_len)) \
+            or any(line in machine.stacks_left_out for _, _, line in mm.absent.within(start, start + old_len)):
+        machine.stacks_left_out.add(machine.line)
     if moves and fixed:
         unmap_range(machine, mm, new, new + new_len)
     if moves:
