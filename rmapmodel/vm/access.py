@@ -68,6 +68,7 @@ def _grow_stack(machine, mm, page, event):
         raise InputError(f"the stack cannot grow to {page * PAGE:#x}: another mapping is too near", field="addr")
     if not machine.strategy.can_grow(above, above.start - page, downwards=True):
         machine.refuse(_op(event), faults.NO_OFFSETS)
+        machine.stacks_left_out.add(machine.line)
         mm.absent.add(page, above.start, machine.line)
         return min(above.start, until)
     faults.prepare(machine, above)

@@ -44,7 +44,7 @@ class Machine:
         self.processes, self.mms, self.files, self.file_numbers = {}, {}, {}, {}
         self.mappings = self.peak_mappings = 0
         self.refused, self.line, self.touched = [], None, []
-        self.stacks_left_out = set()  # lines of the refused moves of what grows downwards
+        self.stacks_left_out = set()  # lines of refused events that would have mapped what grows downwards
         self.reclaimed_mappings = 0
         self._numbers = {"mm": 0, "file": 0}
         self.ledger.budget = self.budget

@@ -301,6 +301,13 @@ def test_what_grows_from_a_stack_that_a_refused_move_left_out_is_left_out_too():
     assert [(each["op"], each["because"]) for each in machine.refused] == [("mremap", None), ("write", 4), ("read", 4)]
 
 
+def test_a_growth_left_out_goes_on_when_its_stack_has_moved_away():
+    """Page A + 1 moved to D and holds its offset, so the stack at A + 2 cannot grow; what Linux grew there stays."""
+    machine = after([Spawn(1), *area(A + P), Mremap(1, A + P, P, D, P, FIXED), Mmap(1, A + 2 * P, P, "rw-", [*ANON, "growsdown"]),
+                     Write(1, A + P, 8), Mremap(1, A + 2 * P, P, B, P, FIXED), Write(1, A, 8)], "shared_space_unique")
+    assert [(each["op"], each["because"]) for each in machine.refused] == [("write", None), ("write", 6)]
+
+
 def test_a_process_without_a_slice_can_map_nothing_new():
     """One slice, and the parent has it: the child's heap, mappings and what touches them are refused."""
     kernel = Kernel.parse("7.0")
