@@ -176,6 +176,11 @@ class Strategy:
         """Which of the frames just read back from swap into `vma` must be copied at once; None for none."""
         return None
 
+    def follows_moves(self):
+        """Whether the design has a say in what mremap moves, or keeps what that changes: else it is told nothing of pages."""
+        hooks = self.copies_before_move, self.moved, self.file_moved
+        return [getattr(hook, "__func__", None) for hook in hooks] != UNFOLLOWED
+
     # -- told: address spaces and vmas ------------------------------------------------------------------------------
 
     def mm_made(self, mm):
@@ -312,3 +317,7 @@ class Strategy:
         cuts = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(order)]
         for low, high in zip(cuts, cuts[1:]):
             yield int(ordered[low]), order[low:high]
+
+
+UNFOLLOWED = [Strategy.copies_before_move, Strategy.moved, Strategy.file_moved]
+"""The hooks of a design that does not follow moves."""

@@ -83,6 +83,22 @@ class PageTable:
             yield pages, entries
             self.clear(int(pages[0]), int(pages[-1]) + 1)
 
+    def move(self, start, end, shift):
+        """Moves what [start, end) holds by `shift` pages, to where nothing is; yields the entries, a leaf's at a time."""
+        for page, entries in list(self.spans(start, end)):
+            moved = entries[entries != 0]
+            if not len(moved):
+                continue
+            number, low = divmod(page + shift, LEAF)
+            fits = min(LEAF - low, len(entries))
+            self._leaf(number)[low:low + fits] = entries[:fits]
+            if fits < len(entries):
+                self._leaf(number + 1)[:len(entries) - fits] = entries[fits:]
+            entries[:] = 0
+            if not np.count_nonzero(self.leaves[page // LEAF]):
+                self._drop(page // LEAF)
+            yield moved
+
     def store(self, pages, entries):
         """Puts entries at an ascending array of page numbers, making the leaves that are missing; cost O(pages)."""
         low = 0

@@ -609,8 +609,10 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
             unmap_range(machine, mm, new, new + new_len)
         raise
     if not dontunmap:
-        with contextlib.suppress(NoMemory):  # "OOM: unable to split vma": the call succeeds, and the empty range stays
+        try:
             unmap_range(machine, mm, start, start + old_len, moved=True)
+        except NoMemory:  # "OOM: unable to split vma": the call succeeds, and the empty range stays
+            pass
     else:
         vma.flags &= ~LOCKED
         if target is not vma and start == vma.start and start + old_len == vma.end and vma.faulted:
@@ -622,8 +624,20 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
 
 def _move_ptes(machine, vma, target, start, new, length):
     """Moves what pages [start, start + length) hold to `new`; where the strategy has no memory, what is left stays."""
-    mm, strategy, end, shift = vma.mm, machine.strategy, start + length, new - start
-    for pages, entries in mm.table.take(start, end):
+    mm, end, shift = vma.mm, start + length, new - start
+    if machine.strategy.follows_moves():
+        _move_followed(machine, vma, target, start, end, shift)
+    else:
+        for moved in mm.table.move(start, end, shift):
+            machine.touched.append(moved[moved >= FIRST])
+    if vma.flags & NONLINEAR:
+        for _ in mm.nonlinear.move(start, end, shift):
+            pass
+
+
+def _move_followed(machine, vma, target, start, end, shift):
+    table, strategy = vma.mm.table, machine.strategy
+    for pages, entries in table.take(start, end):
         (present, at), _ = faults.present_and_swapped(pages, entries)
         anonymous, cached = faults.by_kind(machine, present, at)
         # mm/mremap.c:move_page_tables of "rmap 11" breaks copy-on-write at the old address for what cannot move shared
@@ -640,15 +654,12 @@ def _move_ptes(machine, vma, target, start, new, length):
                     tell(target, moved, at, at + shift)
                     told.append((moved, at))
         except NoMemory:
-            mm.table.store(pages, entries)
+            table.store(pages, entries)
             for moved, at in told:
-                mm.table.store(at, np.zeros_like(moved))
-                mm.table.store(at + shift, moved)
+                table.store(at, np.zeros_like(moved))
+                table.store(at + shift, moved)
             raise
-        mm.table.store(pages + shift, entries)
-    if vma.flags & NONLINEAR:
-        for pages, entries in mm.nonlinear.take(start, end):
-            mm.nonlinear.store(pages + shift, entries)
+        table.store(pages + shift, entries)
 
 
 # -- remap_file_pages ----------------------------------------------------------------------------------------------

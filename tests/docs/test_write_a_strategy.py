@@ -47,7 +47,7 @@ def test_the_page_is_short_and_its_design_is_one_file_of_under_a_hundred_lines()
 
 
 def test_the_page_names_every_hook():
-    tools = {"make_index", "shipped_index", "index", "attach", "groups", "merged_away"}
+    tools = {"make_index", "shipped_index", "index", "attach", "groups", "merged_away", "follows_moves"}
     hooks = {name for name in vars(Strategy) if not name.startswith("_") and callable(getattr(Strategy, name))} - tools
     table = PAGE.partition("## The hooks")[2].partition("\n## ")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]

@@ -17,7 +17,7 @@ DESIGNS = pytest.mark.parametrize("design", STRATEGIES)
 ASKED = {"offsets_meet", "objects_agree", "new_offset", "moved_offset", "can_grow", "copies_before_move", "copies_at_swap_in",
          *MERGES}
 OTHER = {"make_index", "shipped_index", "merge_kernel", "attach", "walk", "walk_anonymous", "walk_files", "census",
-         "count_objects", "merged_away", "groups"}
+         "count_objects", "merged_away", "groups", "follows_moves"}
 
 
 def mmap(addr, pages, pid=1):
