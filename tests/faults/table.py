@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 TESTS = ["tests/strategies/test_no_memory.py", "tests/fuzz", "tests/faults", "tests/study/test_sweep_command.py",
-         "tests/test_wrong_use.py", "tests/faults/full_determinism.py"]
+         "tests/test_wrong_use.py", "-o", "python_files=test_*.py full_*.py"]  # the second pattern: what takes minutes
 ROWS = {  # row: (how a line of the tests begins, the number in it that is summed, None to count the lines)
     "inputs damaged by Hypothesis": (r"fuzz: \w+: (\d+) (?:damaged inputs|other traces)", "tests/fuzz/test_fuzz"),
     "inputs meant to take all memory or time": (r"hostile: ()", "tests/fuzz/test_hostile"),
