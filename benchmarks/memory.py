@@ -22,7 +22,7 @@ peak = lambda: int(next(line for line in open("/proc/self/status") if line.start
 replay(read(sys.argv[1]), {DESIGN!r})
 before, started = peak(), time.process_time()
 replay(read(sys.argv[2]), {DESIGN!r})
-print(peak() - before, time.process_time() - started)
+print(before, peak(), time.process_time() - started)
 """
 
 
@@ -31,7 +31,8 @@ def rows(scale=1.0, large=False):
     pages = max(2, round(8_000 * scale)) * 512
     bare = 4 + sum(np.dtype(kind).itemsize for kind in Frames.columns.values())
     with InAFile(range_touches(512, 512, 1)) as empty, InAFile(range_touches(pages, 512, 1)) as full:
-        yield Row(f"peak memory a present pte, {pages:,} pages in ranges of 512", peak(empty, full)[0] / pages, bare,
+        before, after, _ = peaks(empty, full)
+        yield Row(f"peak memory a present pte, {pages:,} pages in ranges of 512", (after - before) / pages, bare,
                   "bytes", "the columns", "ours <= 24")
         for suffix in (".jsonl", ".jsonl.gz", ".jsonl.zst"):
             yield stream(empty, suffix, round((100_000_000 if large and suffix == ".jsonl.zst" else 1_000_000) * scale))
@@ -44,18 +45,13 @@ def rows(scale=1.0, large=False):
 def stream(empty, suffix, events):
     """What a stream of so many one-page events adds to the memory of one of a tenth of them."""
     with InAFile(page_touches(events // 10, 1000), suffix) as short, InAFile(page_touches(events, 1000), suffix) as long:
-        more, taken = peak(short, long)
-        return Row(f"memory of {events:,} events beyond that of a tenth of them, {suffix}", more / 2**20,
-                   long.stat().st_size / 2**20, "MiB", "the file", "ours < 1", f"({number_of_seconds(taken)})")
+        before, after, taken = peaks(short, long)
+        return Row(f"memory of {events:,} events beyond that of a tenth of them, {suffix}", (after - before) / 2**20,
+                   long.stat().st_size / 2**20, "MiB", "the file", "ours < 1", f"({taken:.1f} s, {after / 2**20:.0f} MiB in all)")
 
 
-def number_of_seconds(taken):
-    """A time for a note."""
-    return f"{taken:.1f} s"
-
-
-def peak(first, second):
-    """Bytes that a replay of the second trace adds to the peak of the first, in a process of their own; its seconds."""
+def peaks(first, second):
+    """The peak memory in bytes after a replay of the first trace and after one of the second too, and its seconds."""
     done = subprocess.run([sys.executable, "-c", PEAK, first, second], check=True, capture_output=True, text=True)
-    more, taken = done.stdout.split()
-    return int(more), float(taken)
+    before, after, taken = done.stdout.split()
+    return int(before), int(after), float(taken)
