@@ -152,6 +152,22 @@ def test_a_second_split_that_fails_leaves_the_first():
     assert [(vma.start * P - A, vma.end * P - A) for vma in model.processes[1].vmas] in ([(0, P), (P, 4 * P)],)
 
 
+def test_a_move_that_fails_at_its_pages_of_files_takes_the_anonymous_ones_back():
+    model = machine("pte_chain")
+    run(model, FAMILY)
+    before, file_moved = pages(model), model.strategy.file_moved
+
+    def failing(*_):
+        model.strategy.file_moved = file_moved
+        raise NoMemory("no memory for pte_chain")
+
+    model.strategy.file_moved = failing
+    with pytest.raises(NoMemory):
+        model.apply(Mremap(2, D + P, 2 * P, B, 2 * P, FIXED), 99)  # the first of the two was written
+    assert pages(model) == before
+    model.check()
+
+
 def test_a_move_that_fails_goes_back():
     """8 processes map 4 pages, each with chains of 7 and of 1: the pte that leaves frees an element, the new one needs it.
 
