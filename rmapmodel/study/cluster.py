@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed import CancelledError, Client, LocalCluster, as_completed, get_worker
 from distributed.scheduler import KilledWorker, NoWorkerError
 from distributed.utils import LoopRunner
 
@@ -141,12 +141,13 @@ def _outcomes(client, submit, keys):
     running = as_completed([submit(key) for key in islice(waiting, IN_FLIGHT)], client.loop, with_results=True,
                            raise_errors=False)
     for future, outcome in running:
-        if future.status == "error":
+        future.release()  # what is here is not made again when the worker that made it dies
+        if isinstance(outcome, tuple):  # of an exception, as sys.exc_info() gives it
             outcome = outcome[1]
         if isinstance(outcome, KilledWorker):
             outcome = CheckFailed("the workers that ran it died, perhaps for want of memory")
-        if future.status not in ("finished", "error") or isinstance(outcome, NoWorkerError):
-            lost = "workers" if future.status == "error" else "scheduler"
+        if isinstance(outcome, (CancelledError, NoWorkerError)):
+            lost = "workers" if isinstance(outcome, NoWorkerError) else "scheduler"
             raise InputError(f"the {lost} of the Dask cluster ended; the same command goes on with what is not done")
         for key in islice(waiting, 1):
             running.add(submit(key))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import distributed
 import psutil
 import pytest
 import yaml
@@ -111,10 +112,10 @@ def contents(out):
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
-def until(condition, process, seconds=120):
-    """Waits for a condition, as long as a process runs; returns what it came to."""
+def until(condition, process=None, seconds=120):
+    """Waits for a condition, as long as a process runs if one is given; returns what it came to."""
     limit = time.monotonic() + seconds
-    while not (met := condition()) and process.poll() is None:
+    while not (met := condition()) and (process is None or process.poll() is None):
         assert time.monotonic() < limit
         time.sleep(0.01)
     return met
@@ -221,14 +222,44 @@ def dask(tmp_path, workers):
             yield address, (one, two)[:workers]
 
 
+def test_a_result_that_is_here_is_not_asked_for_again(monkeypatch):
+    kept, made = [], {}
+
+    def as_completed(*args, **kwargs):
+        kept.append(distributed.as_completed(*args, **kwargs))
+        return kept[0]
+
+    monkeypatch.setattr(cluster, "as_completed", as_completed)
+    with cluster._silent_logs(), cluster._local(1) as client:
+        def submit(key):
+            made[key] = client.submit(str.upper, key, key=f"rmapmodel-{key}")
+            return made[key]
+
+        outcomes = cluster._outcomes(client, submit, ["a", "b"])
+        first, _ = next(outcomes)
+        until(lambda: f"rmapmodel-{first}" not in client.futures)
+        until(kept[0].has_ready)
+        (second,) = {"a", "b"} - {first}
+        made[second]._state.lose()  # what dask does when the worker that holds it dies
+        assert next(outcomes) == (second, second.upper())
+        until(lambda: not client.futures)
+        assert not list(outcomes)
+
+
 def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost_or_done_twice(place, whole):
     with dask(place.folder, 2) as (address, (one, two)):
         sweep = place.sweep("--scheduler", address)
         both = {one.pid, two.pid}
-        until(lambda: len(place.results()) > 3 and {pid for _, pid in place.begun()} == both and place.begun()[-1][1] == one.pid,
-              sweep)
-        one.kill()
+
+        def one_has_gone_on():
+            begun, done = place.begun(), place.results()
+            its = [key for key, pid in begun if pid == one.pid]
+            return {pid for _, pid in begun} == both and begun[-1][1] == one.pid and its[:-1] and its[-2] in done
+
+        until(one_has_gone_on, sweep)
         done = place.results()
+        time.sleep(0.1)  # until the scheduler knows that they are here
+        one.kill()
         out, err = sweep.communicate(timeout=120)
         told = err.replace(f"rmapmodel: note: {address} has no workers yet; waiting for them\n", "")
         assert (sweep.returncode, out, told) == (0, "out: 24 tasks, 0 done before, 24 now\n", "")
