@@ -43,7 +43,7 @@ class Ledger:
                          for place in ("vma", "mm", "page")}
         self._alive = dict.fromkeys(self.kinds, 0)
         self.bytes = self._made = 0
-        self._sampled = None
+        self._sampled = 0, 0, 0
         self.peak_objects, self.peak_bytes, self.peak_design = dict(self._alive), 0, 0
         self.reclaim = dict.fromkeys(COUNTERS, 0)
         self.locks = {}
@@ -101,10 +101,10 @@ class Ledger:
 
     def sample(self, mms, pages):
         """Notes the state between two events in the peaks, which rise only where something was made."""
-        state = self._made, mms, pages
-        if state == self._sampled:
+        made_then, mms_then, pages_then = self._sampled
+        if self._made == made_then and mms <= mms_then and pages <= pages_then:
             return
-        self._sampled = state
+        self._sampled = self._made, mms, pages
         for kind, count in self._alive.items():
             if count > self.peak_objects[kind]:
                 self.peak_objects[kind] = count

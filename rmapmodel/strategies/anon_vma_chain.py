@@ -307,8 +307,7 @@ class AnonVmaChainStrategy(Strategy):
     # -- pages
 
     def mapped_new(self, vma, frames, pages):
-        self.frames.anchor[frames] = vma.anon.number
-        self.frames.index[frames] = pages - vma.start + vma.pgoff
+        self.frames.point(frames, vma.anon.number, pages + (vma.pgoff - vma.start))
 
     def reused(self, vma, frames, pages):
         """mm/rmap.c:page_move_anon_rmap: the page now belongs to the writer's own anon_vma."""

@@ -158,10 +158,13 @@ def with_reclaim(trace, options, strategy):
     where, peak = options.reclaim, options.reclaim_after
     every = check_reclaim(where)
     if where == "none" and peak is None:
-        yield from trace
-        return
+        return trace
     if where == "peak":
         peak = line_of_peak(trace, options, strategy)
+    return _interspersed(trace, where, peak, every)
+
+
+def _interspersed(trace, where, peak, every):
     count = 0
     for line, event in trace:
         yield line, event

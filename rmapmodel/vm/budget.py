@@ -13,7 +13,8 @@ class Budget:
 
     def need(self, size):
         """Takes `size` bytes."""
-        self.foresee(size)
+        if self.used + size > self.limit:
+            self.foresee(size)
         self.used += size
 
     def foresee(self, size):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import InputError, NoMemory
-from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, NONE, ONE, ZERO
+from .frames import ANON, EXCLUSIVE, FIRST, LAZYFREE, NONE, ONE, ZERO, place
 from .vma import NONLINEAR, SHARED
 
 KEPT = EXCLUSIVE | LAZYFREE
@@ -38,12 +38,16 @@ def touch(machine, vma, start, end, is_write):
     if private and is_write:
         prepare(machine, vma)
     for page, entries in vma.mm.table.make(start, end):
-        if private and np.count_nonzero(entries):
+        held = private and np.count_nonzero(entries)
+        if held:
             swapped = (entries < 0).nonzero()[0]
             if len(swapped):
                 _swap_in(machine, vma, page, entries, swapped, is_write)
         if private and is_write:
-            _write_private(machine, vma, page, entries)
+            if held:
+                _write_private(machine, vma, page, entries)
+            else:
+                _map_new(machine, vma, page, entries, np.arange(len(entries)))
         elif vma.file is None:
             entries[entries == 0] = ZERO
         else:
@@ -69,25 +73,32 @@ def _write_private(machine, vma, page, entries):
             if protected.any():
                 _write_protected(machine, vma, page, entries, at[protected], present[protected])
     if len(fresh):
-        new = _new_anonymous(machine, vma, fresh)
-        if vma.file is not None:  # do_cow_fault
-            frames.copy(vma.file.cache.gather(vma.pgoff + page + fresh - vma.start), new)
-        try:
-            machine.strategy.mapped_new(vma, new, page + fresh)
-        except NoMemory:
-            frames.give(new)
-            raise
-        entries[fresh] = new
-        vma.mm.rss += len(new)
-        machine.mappings += len(new)
+        _map_new(machine, vma, page, entries, fresh)
 
 
-def _new_anonymous(machine, vma, at):
+def _map_new(machine, vma, page, entries, at):
+    """Makes anonymous pages for `entries[at]`, which hold none."""
+    frames, pages = machine.frames, page + at
+    new = _new_anonymous(machine, len(at))
+    if vma.file is not None:  # do_cow_fault
+        frames.copy(vma.file.cache.gather(vma.pgoff + pages - vma.start), new)
+    try:
+        machine.strategy.mapped_new(vma, new, pages)
+    except NoMemory:
+        frames.give(new)
+        raise
+    entries[at] = new
+    vma.mm.rss += len(new)
+    machine.mappings += len(new)
+
+
+def _new_anonymous(machine, count):
     frames = machine.frames
-    new = frames.take(len(at))
-    frames.flags[new] = ANON | EXCLUSIVE
-    frames.mapcount[new] = 1
-    machine.touched.append(new)
+    new = frames.take(count)
+    at = place(new)
+    frames.flags[at] = ANON | EXCLUSIVE
+    frames.mapcount[at] = 1
+    machine.changed.append(new)
     return new
 
 
@@ -100,7 +111,7 @@ def _write_protected(machine, vma, page, entries, at, old):
     if reuse.any():
         taken = old[reuse]
         frames.flags[taken] = (frames.flags[taken] | EXCLUSIVE) & ~np.uint8(LAZYFREE)
-        machine.touched.append(taken)
+        machine.changed.append(taken)
         strategy.reused(vma, taken, page + at[reuse])
     copy = ~reuse
     if copy.any():
@@ -129,11 +140,11 @@ def copy_pages(machine, vma, entries, at, pages):
 
 
 def _copy(machine, vma, entries, at, pages, tell):
-    frames, old, new = machine.frames, entries[at], _new_anonymous(machine, vma, at)
+    frames, old, new = machine.frames, entries[at], _new_anonymous(machine, len(at))
     frames.copy(old, new)
     entries[at] = new
     frames.unmap(old)
-    machine.touched.append(old)
+    machine.changed.append(old)
     try:
         tell(vma, old, new, pages)
     except NoMemory:
@@ -161,7 +172,7 @@ def map_indices(machine, vma, entries, at, pages, indices):
     found = cached(machine, vma.file, indices)
     entries[at] = found
     machine.frames.map(found)
-    machine.touched.append(found)
+    machine.changed.append(found)
     try:
         machine.strategy.file_mapped(vma, found, pages)
     except NoMemory:
@@ -207,7 +218,7 @@ def _swap_in(machine, vma, page, entries, at, is_write):
         found[missing] = new
     entries[at] = found
     frames.mapcount[found] += 1
-    machine.touched.append(found)
+    machine.changed.append(found)
     known = swap.exclusive[slots] & machine.kernel.swap_keeps_exclusive
     exclusive = known | ((frames.mapcount[found] == 1) & (swap.count[slots] == 1) & is_write)
     try:
@@ -243,15 +254,31 @@ def zap(machine, mm, start, end):
     """Takes the pages of [start, end) out of a page table (mm/memory.c:zap_page_range)."""
     frames = machine.frames
     for pages, entries in mm.table.take(start, end):
+        if len(entries) == 1 and _zap_one(machine, mm, pages, entries):
+            continue
         (gone, pages), slots = present_and_swapped(pages, entries)
         if len(gone):
             mm.rss -= len(gone)
             machine.mappings -= len(gone)
             frames.unmap(gone)
-            machine.touched.append(gone)
+            machine.changed.append(gone)
             release(machine, mm, gone, pages)
         if len(slots):
             release_slots(machine, slots)
+
+
+def _zap_one(machine, mm, pages, entries):
+    """The same for one anonymous page that nothing else maps or swaps, the most frequent case; whether it was that."""
+    frames, frame = machine.frames, entries.item()
+    if frame < FIRST or frames.mapcount.item(frame) != 1 or not frames.flags.item(frame) & ANON or len(frames.slot):
+        return False
+    frames.mapcount[frame] = 0
+    mm.rss -= 1
+    machine.mappings -= 1
+    machine.changed.append(entries)
+    machine.strategy.unmapped(mm, entries, pages)
+    frames.give(entries)
+    return True
 
 
 def present_and_swapped(pages, entries):

@@ -8,6 +8,11 @@ NONE, ZERO, FIRST = 0, 1, 2
 ANON, EXCLUSIVE, LAZYFREE = 1, 2, 4
 """Bits of `Frames.flags`: anonymous; known to be mapped by one mm only (PG_anon_exclusive); madvise(free)d."""
 
+def place(numbers):
+    """What to index a column with to write it: `numbers`, or the one number, for which numpy needs a tenth of the time."""
+    return numbers.item() if len(numbers) == 1 else numbers
+
+
 ONE = np.int32(1)
 """One of a column's own type: with a Python int `ufunc.at` takes fifty times as long."""
 
@@ -54,8 +59,9 @@ class Pool:
     def give(self, numbers):
         """Frees the numbers, each once, and clears their columns."""
         if len(numbers):
+            at = place(numbers)
             for name in self.columns:
-                getattr(self, name)[numbers] = 0
+                getattr(self, name)[at] = 0
             self._free.append(np.asarray(numbers, np.int32))
             self._free_count += len(numbers)
 
@@ -87,6 +93,13 @@ class Frames(Pool):
             self.columns = {**self.columns, "stamp": np.int32}
         super().__init__(FIRST, budget)
         self.slot = np.zeros(0, np.int32)
+
+    def point(self, frames, anchor, index):
+        """Makes `frames` point to one object, at the places `index` in it, an array beside them."""
+        if len(frames) == 1:
+            frames, index = frames.item(), index.item()
+        self.anchor[frames] = anchor
+        self.index[frames] = index
 
     def slots(self):
         """The swap slot of each frame that is in the swap cache, else 0; made when swap is first used."""

@@ -43,7 +43,8 @@ class Machine:
         self.task_pages = TASK_SIZE[arch] // 4096
         self.processes, self.mms, self.files, self.file_numbers = {}, {}, {}, {}
         self.mappings = self.peak_mappings = 0
-        self.refused, self.line, self.touched = [], None, []
+        self.refused, self.line = [], None
+        self.changed = []  # arrays of the page table entries that the last event made, moved or cleared
         self.stacks_left_out = set()  # lines of refused events that would have mapped what grows downwards
         self.reclaimed_mappings = 0
         self._numbers = {"mm": 0, "file": 0}
@@ -54,8 +55,8 @@ class Machine:
     def apply(self, event, line=None):
         """Executes one event; `line` is its line in the trace, for the list of refused events."""
         self.line = line
-        if self.touched:
-            self.touched = []
+        if self.changed:
+            self.changed = []
         HANDLERS[type(event)](self, event)
         if self.mappings > self.peak_mappings:
             self.peak_mappings = self.mappings
@@ -147,6 +148,11 @@ class Machine:
                 self.budget.free(FILE_MEMORY)
 
     # -- the truth ---------------------------------------------------------------------------------------------------
+
+    @property
+    def touched(self):
+        """Arrays of the frames that the last event mapped, unmapped or moved; with repetitions."""
+        return [entries[entries >= FIRST] for entries in self.changed]
 
     def resident(self, pid=None, start=None, end=None):
         """The frames mapped in a range, in a process, or anywhere, each once, ascending; without the zero page."""

@@ -52,13 +52,14 @@ class Merger:
         self._mapped = {"2.4": self._new_2_4, "6.1": self._mapped_6_1}.get(procedure, self._new)
         self._copied = self._copied_2_4 if procedure == "2.4" else self._new
         self._whole_right_keeps_next = procedure == "6.12"
+        self._protects_like_2_4, self._files_merge = procedure == "2.4", self.kernel.files_merge
 
     # -- what may join what ------------------------------------------------------------------------------------------
 
     def _alike(self, area, vma):
         if area.flags != vma.flags or area.file is not vma.file or area.flags & SPECIAL:
             return False
-        return area.file is None or self.kernel.files_merge
+        return area.file is None or self._files_merge
 
     def _joins_below(self, area, prev):
         if prev is None or prev.end != area.start or not self._alike(area, prev):
@@ -197,7 +198,7 @@ class Merger:
 
         mm/mprotect.c:sys_mprotect, 2.4.22; private anonymous areas only.
         """
-        if self.kernel.merge_procedure != "2.4":
+        if not self._protects_like_2_4:
             return
         vma = mm.find(end - 1)
         if vma is None or vma.end != end or vma.file is not None:

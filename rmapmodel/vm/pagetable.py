@@ -21,6 +21,11 @@ class PageTable:
     def spans(self, start, end):
         """Yields (page, entries) for each existing leaf's part of [start, end), in order; `entries` is a view."""
         first, last = start // LEAF, (end - 1) // LEAF
+        if first == last:
+            leaf = self.leaves.get(first)
+            if leaf is not None:
+                yield start, leaf[start - first * LEAF:end - first * LEAF]
+            return
         if last - first >= len(self.leaves):
             numbers = sorted(number for number in self.leaves if first <= number <= last)
         else:
@@ -37,7 +42,11 @@ class PageTable:
 
     def make(self, start, end):
         """Yields (page, entries) for every part of [start, end), making the leaves that are missing."""
-        numbers = range(start // LEAF, (end - 1) // LEAF + 1)
+        first, last = start // LEAF, (end - 1) // LEAF
+        if first == last:
+            yield start, self._leaf(first)[start - first * LEAF:end - first * LEAF]
+            return
+        numbers = range(first, last + 1)
         if len(numbers) > len(self.leaves):
             self.budget.foresee((len(numbers) - len(self.leaves)) * (LEAF * 4 + 200))
         for number in numbers:
@@ -81,23 +90,25 @@ class PageTable:
         """As `held`, and empties what it yields when the caller is done with it."""
         for pages, entries in self.held(start, end):
             yield pages, entries
-            self.clear(int(pages[0]), int(pages[-1]) + 1)
+            self.clear(pages.item(0), pages.item(-1) + 1)
 
     def move(self, start, end, shift):
-        """Moves what [start, end) holds by `shift` pages, to where nothing is; yields the entries, a leaf's at a time."""
+        """Moves what [start, end) holds by `shift` pages, to where nothing is; yields views of where entries are now."""
         for page, entries in list(self.spans(start, end)):
-            moved = entries[entries != 0]
-            if not len(moved):
+            if not np.count_nonzero(entries):
                 continue
             number, low = divmod(page + shift, LEAF)
-            fits = min(LEAF - low, len(entries))
-            self._leaf(number)[low:low + fits] = entries[:fits]
+            there = self._leaf(number)[low:low + len(entries)]
+            fits = len(there)
+            there[:] = entries[:fits]
+            yield there
             if fits < len(entries):
-                self._leaf(number + 1)[:len(entries) - fits] = entries[fits:]
+                there = self._leaf(number + 1)[:len(entries) - fits]
+                there[:] = entries[fits:]
+                yield there
             entries[:] = 0
             if not np.count_nonzero(self.leaves[page // LEAF]):
                 self._drop(page // LEAF)
-            yield moved
 
     def store(self, pages, entries):
         """Puts entries at an ascending array of page numbers, making the leaves that are missing; cost O(pages)."""

@@ -142,7 +142,7 @@ def _copy_ptes(machine, new, vma, end):
 def _share(machine, mm, mapped, pages, tell):
     """Counts one more mapping of frames that the parent maps, and tells the strategy."""
     machine.frames.map(mapped)
-    machine.touched.append(mapped)
+    machine.changed.append(mapped)
     try:
         tell(mapped, pages)
     except NoMemory:

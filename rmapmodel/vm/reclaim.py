@@ -62,7 +62,7 @@ def unmap(machine, frame, mm_number, page):
     if not len(frame):
         return
     victims = np.unique(frame)
-    machine.touched.append(victims)
+    machine.changed.append(victims)
     lazy = (frames.flags[victims] & LAZYFREE) != 0
     slots = frames.slots()
     need = victims[~lazy & (slots[victims] == 0)]

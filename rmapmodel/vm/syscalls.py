@@ -1,6 +1,7 @@
 """The system calls that change an address space: mmap, munmap, mprotect, mremap, brk, mlock, madvise."""
 
 import contextlib
+from bisect import bisect_left
 
 import numpy as np
 
@@ -17,9 +18,10 @@ from .vma import (ACCESS, ACCOUNT, DONTCOPY, DONTDUMP, GROWSDOWN, HUGEPAGE, LOCK
 
 
 def _aligned(value, field):
-    if value % PAGE:
+    page, rest = divmod(value, PAGE)
+    if rest:
         raise InputError(f"{value:#x} is not a multiple of the page size", field=field)
-    return value // PAGE
+    return page
 
 
 def _range(machine, event, may_be_empty=True):
@@ -180,13 +182,13 @@ def unmap_range(machine, mm, start, end, moved=False):
     Where the second split fails the first remains, and nothing is unmapped. What `moved` has left no page there.
     """
     victims = mm.overlapping(start, end)
-    merger, outwards = machine.merger, machine.kernel.munmap_splits_outwards
-    if victims and victims[0].start < start:
-        new = merger.split(victims[0], start, new_below=outwards)
-        victims[0] = victims[0] if outwards else new
-    if victims and victims[-1].end > end:
-        new = merger.split(victims[-1], end, new_below=not outwards)
-        victims[-1] = victims[-1] if outwards else new
+    if victims:
+        for which, at in ((0, start), (-1, end)):
+            if victims[which].start < at < victims[which].end:
+                outwards = machine.kernel.munmap_splits_outwards
+                new = machine.merger.split(victims[which], at, new_below=outwards == (at == start))
+                if not outwards:
+                    victims[which] = new
     mm.absent.remove(start, end)
     mm.stale.remove(start, end)
     if not victims:
@@ -194,7 +196,7 @@ def unmap_range(machine, mm, start, end, moved=False):
     if not moved:
         faults.zap(machine, mm, start, end)
         mm.nonlinear.clear(start, end)
-    at = mm.position(start)
+    at = bisect_left(mm.starts, start)
     del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
     for vma in victims:
         machine.forget(vma)
@@ -628,8 +630,7 @@ def _move_ptes(machine, vma, target, start, new, length):
     if machine.strategy.follows_moves():
         _move_followed(machine, vma, target, start, end, shift)
     else:
-        for moved in mm.table.move(start, end, shift):
-            machine.touched.append(moved[moved >= FIRST])
+        machine.changed += mm.table.move(start, end, shift)
     if vma.flags & NONLINEAR:
         for _ in mm.nonlinear.move(start, end, shift):
             pass
@@ -650,7 +651,7 @@ def _move_followed(machine, vma, target, start, end, shift):
         try:
             for (moved, at), tell in ((anonymous, strategy.moved), (cached, strategy.file_moved)):
                 if len(moved):
-                    machine.touched.append(moved)
+                    machine.changed.append(moved)
                     tell(target, moved, at, at + shift)
                     told.append((moved, at))
         except NoMemory:

@@ -110,6 +110,8 @@ class Ranges:
 
     def within(self, start, end):
         """The (start, end, line) pieces of the set inside [start, end)."""
+        if not self.items:
+            return []
         return [(max(low, start), min(high, end), line) for low, high, line in self.items if low < end and high > start]
 
 
@@ -152,11 +154,12 @@ class Mm:
 
     def covers(self, start, end):
         """Whether every page of [start, end) lies in a vma."""
-        for vma in self.overlapping(start, end):
-            if vma.start > start:
+        while start < end:
+            vma = self.find(start)
+            if vma is None:
                 return False
             start = vma.end
-        return start >= end
+        return True
 
     def insert(self, vma):
         """Puts a vma in its place."""
