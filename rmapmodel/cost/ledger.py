@@ -43,7 +43,8 @@ class Ledger:
                          for place in ("vma", "mm", "page")}
         self._alive = dict.fromkeys(self.kinds, 0)
         self.bytes = self._made = 0
-        self._sampled = 0, 0, 0
+        self._sampled = 0, 0, 0  # of those made, mms and pages
+        self._above_peak = False  # whether more of some kind were alive since than ever between two events
         self.peak_objects, self.peak_bytes, self.peak_design = dict(self._alive), 0, 0
         self.reclaim = dict.fromkeys(COUNTERS, 0)
         self.locks = {}
@@ -80,7 +81,9 @@ class Ledger:
             self._until_failure = max(self._until_failure - count, 0)
             if not self._until_failure:
                 raise NoMemory(f"no memory for {kind}")
-        self._alive[kind] += count
+        alive = self._alive[kind] = self._alive[kind] + count
+        if alive > self.peak_objects[kind]:
+            self._above_peak = True
         self._made += count
         self.bytes += count * self.size[kind]
 
@@ -105,9 +108,11 @@ class Ledger:
         if self._made == made_then and mms <= mms_then and pages <= pages_then:
             return
         self._sampled = self._made, mms, pages
-        for kind, count in self._alive.items():
-            if count > self.peak_objects[kind]:
-                self.peak_objects[kind] = count
+        if self._above_peak:
+            self._above_peak = False
+            for kind, count in self._alive.items():
+                if count > self.peak_objects[kind]:
+                    self.peak_objects[kind] = count
         if self.bytes > self.peak_bytes:
             self.peak_bytes = self.bytes
         design = self.design_bytes(mms, pages)

@@ -68,11 +68,17 @@ class IntervalTree(Index):
 
     def move(self, node, start, last):
         """Gives a node another interval: out of the tree, and in again behind its equals."""
-        self.remove(node)
-        node.start, node.last = start, last
-        self.passed += (len(self._list) + 1).bit_length()
+        keys = self._keys
+        self.passed += 2 * len(keys).bit_length()
         self._age += SPACING
-        self._put(node, (start, self._age))
+        at, key = bisect_left(keys, node.order), (start, self._age)
+        node.start, node.last = start, last
+        if (not at or keys[at - 1] < key) and (at + 1 == len(keys) or key < keys[at + 1]):  # where it was
+            keys[at] = node.order = key
+            self._view = self._sorted = None
+        else:
+            del keys[at], self._list[at]
+            self._put(node, key)
 
     def nodes_of(self, examined):
         """How many tree nodes a search touched that examined so many entries; arrays work too."""

@@ -139,7 +139,7 @@ class AnonVmaChainStrategy(Strategy):
         self.lock_all(source.links)
         vma.links = []
         try:
-            for avc in list(order):
+            for avc in order:
                 self.chain(vma, avc.anon_vma)
                 if for_fork and vma.anon is None and avc.anon_vma is not source.anon and self.may_reuse(avc.anon_vma):
                     vma.anon = avc.anon_vma
@@ -240,10 +240,11 @@ class AnonVmaChainStrategy(Strategy):
 
     def adjusted(self, vma, adjacent=None):
         """mm/mmap.c:vma_adjust: one hold; what is merged away after it is unlinked in a hold of its own."""
-        vmas = [each for each in (vma, adjacent) if each is not None and each.anon is not None]
-        self.range_locked = bool(vmas) and self.locks_root and (adjacent is not None or self._needs_lock(vma))
+        first, second = (vma, adjacent) if vma.anon is not None else (adjacent, None)
+        self.range_locked = first is not None and first.anon is not None and self.locks_root \
+            and (adjacent is not None or self._needs_lock(vma))
         if self.range_locked:
-            self._lock_range(*vmas)
+            self._lock_range(first, second)
         self.reinsert(vma)
         if adjacent is not None:
             self.reinsert(adjacent)
@@ -253,9 +254,12 @@ class AnonVmaChainStrategy(Strategy):
         # "When changing only vma->vm_end, we don't really need anon_vma lock", until there were trees
         return self.trees_follow or vma.links[0].node.start != vma.pgoff
 
-    def _lock_range(self, *vmas):
+    def _lock_range(self, vma, adjacent=None):
         # without trees the AVCs stay where they are, and each vma is one node
-        self.lock(vmas[0].anon, sum(len(each.links) if self.trees_follow else 1 for each in vmas))
+        nodes = len(vma.links) if self.trees_follow else 1
+        if adjacent is not None and adjacent.anon is not None:
+            nodes += len(adjacent.links) if self.trees_follow else 1
+        self.lock(vma.anon, nodes)
 
     def reinsert(self, vma):
         """Takes every AVC of a vma out of its tree and puts it in again for the vma's new range."""
@@ -302,12 +306,14 @@ class AnonVmaChainStrategy(Strategy):
     def put(self, anon_vma):
         """Frees an anon_vma that nothing is linked to."""
         del self.anon_vmas[anon_vma.number]
+        anon_vma.parent = anon_vma.root = None  # a root is its own; Python would look for it late
         self.ledger.free("anon_vma")
 
     # -- pages
 
     def mapped_new(self, vma, frames, pages):
-        self.frames.point(frames, vma.anon.number, pages + (vma.pgoff - vma.start))
+        shift = vma.pgoff - vma.start
+        self.frames.point(frames, vma.anon.number, pages + shift if shift else pages)
 
     def reused(self, vma, frames, pages):
         """mm/rmap.c:page_move_anon_rmap: the page now belongs to the writer's own anon_vma."""

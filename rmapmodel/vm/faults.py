@@ -28,8 +28,8 @@ def prepare(machine, vma):
 
 def touch(machine, vma, start, end, is_write):
     """Touches pages [start, end) of one vma; cost O(pages) in numpy, a handful of calls a leaf."""
-    private = not vma.flags & SHARED
-    if end - start == 1:
+    private, one = not vma.flags & SHARED, end - start == 1
+    if one:
         entry = vma.mm.table.at(start)
         if entry > ZERO and machine.frames.flags.item(entry) & KEPT == EXCLUSIVE or entry > 0 and not (private and is_write):
             return
@@ -38,7 +38,7 @@ def touch(machine, vma, start, end, is_write):
     if private and is_write:
         prepare(machine, vma)
     for page, entries in vma.mm.table.make(start, end):
-        held = private and np.count_nonzero(entries)
+        held = private and (entry if one else np.count_nonzero(entries))
         if held:
             swapped = (entries < 0).nonzero()[0]
             if len(swapped):
@@ -47,7 +47,7 @@ def touch(machine, vma, start, end, is_write):
             if held:
                 _write_private(machine, vma, page, entries)
             else:
-                _map_new(machine, vma, page, entries, np.arange(len(entries)))
+                _map_new(machine, vma, entries, ..., np.arange(page, page + len(entries)))
         elif vma.file is None:
             entries[entries == 0] = ZERO
         else:
@@ -73,13 +73,12 @@ def _write_private(machine, vma, page, entries):
             if protected.any():
                 _write_protected(machine, vma, page, entries, at[protected], present[protected])
     if len(fresh):
-        _map_new(machine, vma, page, entries, fresh)
+        _map_new(machine, vma, entries, fresh, page + fresh)
 
 
-def _map_new(machine, vma, page, entries, at):
-    """Makes anonymous pages for `entries[at]`, which hold none."""
-    frames, pages = machine.frames, page + at
-    new = _new_anonymous(machine, len(at))
+def _map_new(machine, vma, entries, at, pages):
+    """Maps new anonymous pages at `pages`, whose `entries[at]` map nothing."""
+    frames, new = machine.frames, _new_anonymous(machine, len(pages))
     if vma.file is not None:  # do_cow_fault
         frames.copy(vma.file.cache.gather(vma.pgoff + pages - vma.start), new)
     try:

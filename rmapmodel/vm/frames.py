@@ -20,7 +20,7 @@ ONE = np.int32(1)
 class Pool:
     """Numbers handed out from arrays that grow by doubling; freed numbers are used again, last freed first.
 
-    They are kept as int32 and handed out as numpy's own kind of index: another kind takes microseconds more a call.
+    They are handed out as numpy's own kind of index: another kind takes microseconds more a call.
     """
 
     columns = {}
@@ -40,6 +40,9 @@ class Pool:
 
     def take(self, n):
         """An array of `n` numbers whose columns are all zero; cost O(n); raises InputError over the memory budget."""
+        if self._free and len(self._free[-1]) == n:
+            self._free_count -= n
+            return self._free.pop().astype(np.intp, copy=False)
         parts, need = [], n
         while need and self._free:
             batch = self._free.pop()
@@ -57,12 +60,12 @@ class Pool:
         return taken.astype(np.intp, copy=False)
 
     def give(self, numbers):
-        """Frees the numbers, each once, and clears their columns."""
+        """Frees the numbers, each once, and clears their columns; the array is the pool's from now on."""
         if len(numbers):
             at = place(numbers)
             for name in self.columns:
                 getattr(self, name)[at] = 0
-            self._free.append(np.asarray(numbers, np.int32))
+            self._free.append(numbers)
             self._free_count += len(numbers)
 
     def _grow(self, size):

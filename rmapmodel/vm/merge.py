@@ -147,9 +147,11 @@ class Merger:
         Cases 4 to 8; mm/vma.c:vma_modify, 6.12.
         """
         mm, delta = vma.mm, start - vma.start
-        area = Area(mm, start, end, flags, vma.file, vma.pgoff + delta, vma.anon_pgoff + delta, middle=vma)
         prev = mm.before(vma) if start == vma.start else None
         next = mm.after(vma) if end == vma.end else None
+        if (prev is None or prev.end != start) and (next is None or next.start != end):
+            return self.split_off(vma, start, end, flags)
+        area = Area(mm, start, end, flags, vma.file, vma.pgoff + delta, vma.anon_pgoff + delta, middle=vma)
         left, right = self._joins_below(area, prev), self._joins_above(area, next)
         if left and right and not self.strategy.ends_compatible(prev, next):
             right = False

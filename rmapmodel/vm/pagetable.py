@@ -70,7 +70,7 @@ class PageTable:
                 entries = leaf[start - number * LEAF:end - number * LEAF]
                 at = entries.nonzero()[0]
                 if len(at):
-                    yield at + start, entries.take(at).astype(np.intp)
+                    yield at + start, entries[at].astype(np.intp)
             return
         spans = self.spans(start, end)
         while batch := list(islice(spans, BATCH)):
@@ -155,7 +155,7 @@ class PageTable:
     def _numbers(self, start, end):
         first, last = start // LEAF, (end - 1) // LEAF
         if first == last:
-            return [first] if first in self.leaves else []
+            return (first,) if first in self.leaves else ()
         if last - first >= len(self.leaves):
             return [number for number in self.leaves if first <= number <= last]
         return [number for number in range(first, last + 1) if number in self.leaves]

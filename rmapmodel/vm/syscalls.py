@@ -195,7 +195,8 @@ def unmap_range(machine, mm, start, end, moved=False):
         return
     if not moved:
         faults.zap(machine, mm, start, end)
-        mm.nonlinear.clear(start, end)
+        if mm.nonlinear.leaves:
+            mm.nonlinear.clear(start, end)
     at = bisect_left(mm.starts, start)
     del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
     for vma in victims:
@@ -236,7 +237,7 @@ def mprotect(machine, event):
         if prot & WRITE:
             if not vma.flags & (ACCOUNT | WRITE | SHARED | NORESERVE):
                 flags |= ACCOUNT
-        elif machine.kernel.mprotect_drops_account and vma.is_anonymous and not vma.faulted:
+        elif not vma.faulted and vma.is_anonymous and machine.kernel.mprotect_drops_account:
             flags &= ~ACCOUNT
         return flags
 

@@ -1,6 +1,7 @@
 """`Vma`, a mapped area; the flags that keep areas apart; `File`, what an area may map; `Ranges`, sets of pages."""
 
 from bisect import bisect_left, bisect_right
+from functools import cache
 
 from .pagetable import PageTable
 
@@ -11,6 +12,7 @@ READ, WRITE, EXEC, SHARED, ACCOUNT, NORESERVE, LOCKED, GROWSDOWN, NOHUGEPAGE, HU
 ACCESS = READ | WRITE | EXEC
 
 
+@cache
 def prot_bits(text):
     """The access bits of a protection written like "rw-"."""
     return (READ if text[0] == "r" else 0) | (WRITE if text[1] == "w" else 0) | (EXEC if text[2] == "x" else 0)
