@@ -8,13 +8,13 @@ NONE, ZERO, FIRST = 0, 1, 2
 ANON, EXCLUSIVE, LAZYFREE = 1, 2, 4
 """Bits of `Frames.flags`: anonymous; known to be mapped by one mm only (PG_anon_exclusive); madvise(free)d."""
 
+ONE = np.int32(1)
+"""One of a column's own type: with a Python int `ufunc.at` takes fifty times as long."""
+
+
 def place(numbers):
     """What to index a column with to write it: `numbers`, or the one number, for which numpy needs a tenth of the time."""
     return numbers.item() if len(numbers) == 1 else numbers
-
-
-ONE = np.int32(1)
-"""One of a column's own type: with a Python int `ufunc.at` takes fifty times as long."""
 
 
 class Pool:
