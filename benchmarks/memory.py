@@ -11,7 +11,7 @@ import numpy as np
 
 from rmapmodel.vm.frames import Frames
 
-from .storms import DESIGN, InAFile, page_touches, range_touches
+from .storms import DESIGN, InAFile, page_touches, range_touches, vma_changes
 from .table import Row, seconds_of_program
 
 PEAK = f"""
@@ -35,18 +35,21 @@ def rows(scale=1.0, large=False):
         yield Row(f"peak memory a present pte, {pages:,} pages in ranges of 512", (after - before) / pages, bare,
                   "bytes", "the columns", "ours <= 24")
         for suffix in (".jsonl", ".jsonl.gz", ".jsonl.zst"):
-            yield stream(empty, suffix, round((100_000_000 if large and suffix == ".jsonl.zst" else 1_000_000) * scale))
+            events = round((100_000_000 if large and suffix == ".jsonl.zst" else 1_000_000) * scale)
+            yield stream(f"{events:,} one-page events", suffix, *(page_touches(n, 1000) for n in (events // 10, events)))
+        events = round(20_000 * scale) * 10
+        yield stream(f"{events:,} changes of vmas", ".jsonl", *(vma_changes(n) for n in (events // 10, events)))
     bare = seconds_of_program([sys.executable, "-c", "pass"])
     for what, arguments, target in (("import rmapmodel", ["-c", "import rmapmodel"], "ours < 0.3"),
                                     ("rmapmodel --help", ["-m", "rmapmodel", "--help"], "ours < 0.2")):
         yield Row(what, seconds_of_program([sys.executable, *arguments]), bare, "s", "python -c pass", target)
 
 
-def stream(empty, suffix, events):
-    """What a stream of so many one-page events adds to the memory of one of a tenth of them."""
-    with InAFile(page_touches(events // 10, 1000), suffix) as short, InAFile(page_touches(events, 1000), suffix) as long:
+def stream(what, suffix, tenth, events):
+    """What a stream of events adds to the memory of one of a tenth of them."""
+    with InAFile(tenth, suffix) as short, InAFile(events, suffix) as long:
         before, after, taken = peaks(short, long)
-        return Row(f"memory of {events:,} events beyond that of a tenth of them, {suffix}", (after - before) / 2**20,
+        return Row(f"memory of {what} beyond that of a tenth of them, {suffix}", (after - before) / 2**20,
                    long.stat().st_size / 2**20, "MiB", "the file", "ours < 1", f"({taken:.1f} s, {after / 2**20:.0f} MiB in all)")
 
 

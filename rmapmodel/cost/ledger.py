@@ -12,17 +12,24 @@ COUNTERS = ("pages", "mappings", "vmas_examined", "vmas_candidates", "index_node
 """The keys of `reclaim` in a replay (contract section 4)."""
 
 
+MODES = ("exclusive", "write", "read")
+"""How a lock is held: a spinlock, mutex or bit lock; the two modes of an rwsem."""
+
 INSTANCE_MEMORY = 130
 """Estimated bytes this program needs to count the acquisitions of one more instance of a lock."""
 
 
 class Locking:
-    """The acquisitions of a lock in one mode: how many, the longest and the last hold in nodes, how many an instance."""
+    """The acquisitions of a lock in one mode: how many, the longest and the last hold in nodes, how many instances.
 
-    __slots__ = ("acquired", "longest_hold", "last_hold", "by_instance")
+    `busiest` is how often the busiest instance was taken; `by_instance` how often each that is not gone.
+    """
+
+    __slots__ = ("acquired", "longest_hold", "last_hold", "instances", "busiest", "by_instance")
 
     def __init__(self):
-        self.acquired, self.longest_hold, self.last_hold, self.by_instance = 0, 0, 0, {}
+        self.acquired = self.longest_hold = self.last_hold = self.instances = self.busiest = 0
+        self.by_instance = {}
 
 
 class Ledger:
@@ -134,12 +141,22 @@ class Ledger:
             locking.longest_hold = nodes
         if instance is None:
             return
-        before = locking.by_instance.get(instance)
-        if before is None:
-            before = 0
+        taken = locking.by_instance.get(instance)
+        if taken is None:
+            taken = 0
+            locking.instances += 1
             if self.budget is not None:
                 self.budget.need(INSTANCE_MEMORY)
-        locking.by_instance[instance] = before + count
+        locking.by_instance[instance] = taken = taken + count
+        if taken > locking.busiest:
+            locking.busiest = taken
+
+    def lock_gone(self, name, instance):
+        """Says that the object `instance`, which had this lock, is gone, so that its acquisitions need no memory."""
+        for mode in MODES:
+            locking = self.locks.get((name, mode))
+            if locking is not None and locking.by_instance.pop(instance, None) and self.budget is not None:
+                self.budget.free(INSTANCE_MEMORY)
 
     def hold_on(self, name, mode, nodes):
         """Says that the last acquisition of a lock was held over so many nodes more."""
@@ -166,7 +183,7 @@ class Ledger:
         """Locks by name and mode, pages by the length of their walk, pages copied early (docs/costs.md)."""
         return {
             "locks": [{"lock": name, "mode": mode, "acquired": locking.acquired, "longest_hold": locking.longest_hold,
-                       "instances": len(locking.by_instance), "busiest": max(locking.by_instance.values(), default=0)}
+                       "instances": locking.instances, "busiest": locking.busiest}
                       for (name, mode), locking in sorted(self.locks.items())],
             "walk_lengths": {kind: {str(length): pages for length, pages in sorted(pages_of.items())}
                              for kind, pages_of in self.walk_lengths.items()},

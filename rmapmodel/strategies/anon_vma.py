@@ -91,6 +91,7 @@ class AnonVmaStrategy(Strategy):
         vma.anon = vma.links = None
         if not len(anon.vmas):
             del self.anon_vmas[anon.number]
+            self.ledger.lock_gone("anon_vma", anon.number)
             self.ledger.free("anon_vma")
 
     def forked(self, vma, parent_vma):

@@ -293,6 +293,7 @@ class AnonVmaChainStrategy(Strategy):
         for avc in vma.links:
             anon = avc.anon_vma
             anon.vmas.remove(avc.node)
+            avc.node = None  # whose entry it is: Python frees at once what is in no circle
             if not len(anon.vmas):
                 anon.parent.num_children -= 1
                 anon.parent.degree -= 1
@@ -306,7 +307,9 @@ class AnonVmaChainStrategy(Strategy):
     def put(self, anon_vma):
         """Frees an anon_vma that nothing is linked to."""
         del self.anon_vmas[anon_vma.number]
-        anon_vma.parent = anon_vma.root = None  # a root is its own; Python would look for it late
+        if anon_vma.root is anon_vma or not self.locks_root:
+            self.ledger.lock_gone("anon_vma root" if self.locks_root else "anon_vma", anon_vma.number)
+        anon_vma.parent = anon_vma.root = None  # a root is its own
         self.ledger.free("anon_vma")
 
     # -- pages

@@ -181,6 +181,8 @@ class CowContextStrategy(Strategy):
         while context is not None and not context.references:
             del self.contexts[context.number]
             self.ledger.free("cow_context")
+            for name in ("cow_context list_write_lock", "cow_context remap_mt"):
+                self.ledger.lock_gone(name, context.number)
             if context.parent is not None:
                 self._lock_children(context.parent)
                 del context.parent.children[context.number]

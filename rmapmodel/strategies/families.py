@@ -84,6 +84,7 @@ class AnonMmFamilies(Strategy):
         if anonmm is not family.head:
             self._put(family.head)
         else:
+            self.ledger.lock_gone("anonmm head", anonmm.number)
             self.family_gone(family)
 
     def family_gone(self, family):

@@ -85,6 +85,8 @@ class FilePages:
             self._lock(vma, 1)
         elif self.strategy.walks_files:
             self.strategy.ledger.hold_on("i_mmap", self.modes[0], 1)
+        if vma.file.shmem and vma.file.vmas == 1:  # the last, with which the file goes
+            self.strategy.ledger.lock_gone("i_mmap", vma.file.number)
 
     def walk(self, walk, at, log):
         """Finds the mappings of page cache frames; cost as search()."""

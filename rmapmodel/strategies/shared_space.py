@@ -50,6 +50,7 @@ class SharedSpaceStrategy(Strategy):
         mm.anon.mms -= 1
         if not mm.anon.mms:
             del self.spaces[mm.anon.number]
+            self.ledger.lock_gone("address_space", mm.anon.number)
             self.ledger.free("address_space")
 
     # -- merging: offsets must continue each other, in both offsets of a private file area; the object is always the same

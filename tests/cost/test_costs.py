@@ -1,9 +1,15 @@
 """Locks, lengths of walks and early copies (docs/costs.md), against counts made by hand."""
 
+import contextlib
+
 import pytest
 
+from rmapmodel.cost.ledger import Ledger
+from rmapmodel.errors import InputError
 from rmapmodel.events import Exit, Fork, Mmap, Mprotect, Mremap, Read, Reclaim, RemapFilePages, Spawn, Swapout, Write
-from rmapmodel.study.replay import TIMELINE, Options, replay
+from rmapmodel.strategies import STRATEGIES
+from rmapmodel.study.replay import TIMELINE, Options, machine_for, replay
+from rmapmodel.trace.random_traces import random_trace
 from tests.traces import in_memory, run
 
 P, A, B = 4096, 0x100000, 0x200000
@@ -332,3 +338,28 @@ def test_nonlinear_vmas_that_are_swept_are_nodes_and_lines():
     events = [*of_file(2), RemapFilePages(1, A, P, 1), Read(1, A, P), Reclaim(1, A, P)]
     reclaim = run(events, "anon_vma", kernel="2.6.11").result()["reclaim"]
     assert (reclaim["index_nodes"], reclaim["cache_lines"]) == (1, 1 + 2 + 3)
+
+
+# -- locks of objects that are gone
+
+
+def ended(strategy, kernel, seed):
+    """A machine after a random trace and the end of all its processes."""
+    machine = machine_for(in_memory([]).header, strategy, Options(kernel=kernel))
+    with contextlib.suppress(InputError):
+        for line, event in enumerate(random_trace(seed, 60, {"swapout": 3, "reclaim": 3}), 1):
+            machine.apply(event, line)
+    for pid in list(machine.processes):
+        machine.apply(Exit(pid))
+    return machine
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_locks_of_what_is_gone_stay_counted_and_take_no_memory(strategy, monkeypatch):
+    for seed, kernel in enumerate(4 * ("7.0", "6.18.44", "5.6", "3.10", "2.6.35", "2.6.34", "2.6.20", "2.6.4", "2.4.22")):
+        machine = ended(strategy, kernel, seed)
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "lock_gone", lambda *args: None)
+            assert ended(strategy, kernel, seed).ledger.costs() == machine.ledger.costs(), (kernel, seed)
+        known = {(name, instance) for (name, _), locking in machine.ledger.locks.items() for instance in locking.by_instance}
+        assert known <= {("i_mmap", file.number) for file in machine.files.values()}, (kernel, seed)
