@@ -17,6 +17,8 @@ MUTATION := $(VENV)/mutation/installed-$(shell cksum < tests/mutation/requiremen
 BENCH := $(VENV)/bench/installed-$(shell cksum < benchmarks/requirements.txt | tr ' ' '-')
 FUZZ := $(VENV)/fuzz/installed-$(shell cksum < tests/fuzz/requirements.txt | tr ' ' '-')
 SECONDS := 60
+# One more than there are cores: many tests wait for a browser or a kernel.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help: ## List the targets.
@@ -35,7 +37,7 @@ pictures: setup ## Make the README's pictures in docs/ anew, from the report whe
 	$(BIN)/python docs/pictures.py
 
 test: setup $(BENCH) ## Run all tests, on all cores.
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 $(ARGS)
 
 mutation: setup $(MUTATION) ## Break the model in hundreds of places and see whether the quick tests notice (half an hour).
 	$(BIN)/python tests/mutation/run.py --tool $(VENV)/mutation/bin/python $(ARGS)

@@ -68,8 +68,9 @@ def test_an_index_that_says_something_is_part_of_the_data(shown):
 
 
 def test_a_figure_is_closed(shown):
-    publish.show(draw(), "fig-a", "", DATA)
-    assert not plt.get_fignums()
+    figure = draw()
+    publish.show(figure, "fig-a", "", DATA)
+    assert not plt.fignum_exists(figure.number)
 
 
 @pytest.mark.parametrize("id", ["a", "fig-", "fig-A", "fig_a", "fig-a/../b", "fig-a\n", ""])
