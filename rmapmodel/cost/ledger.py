@@ -48,10 +48,11 @@ class Ledger:
             self.size[kind], self.size_from[kind] = size_of(kind, arch, version, (sizes or {}).get(kind))
         self.embedded = {place: sum(FIELD[arch][field] for field in embeds.get(place, ()))
                          for place in ("vma", "mm", "page")}
+        self._vma_added = self.embedded["vma"] - self.size["vm_area_struct"]
         self._alive = dict.fromkeys(self.kinds, 0)
         self.bytes = self._made = 0
         self._sampled = 0, 0, 0  # of those made, mms and pages
-        self._above_peak = False  # whether more of some kind were alive since than ever between two events
+        self._above_peak = False  # since the last sample, more objects of some kind were alive than the peak says
         self.peak_objects, self.peak_bytes, self.peak_design = dict(self._alive), 0, 0
         self.reclaim = dict.fromkeys(COUNTERS, 0)
         self.locks = {}
@@ -105,9 +106,9 @@ class Ledger:
 
     def design_bytes(self, mms, pages):
         """Bytes the design adds to a kernel without a reverse map, with so many mms and pages in memory."""
-        vmas = self._alive["vm_area_struct"]
-        return (self.bytes - vmas * self.size["vm_area_struct"] + vmas * self.embedded["vma"]
-                + mms * self.embedded["mm"] + pages * self.embedded["page"])
+        embedded = self.embedded
+        return (self.bytes + self._alive["vm_area_struct"] * self._vma_added
+                + mms * embedded["mm"] + pages * embedded["page"])
 
     def sample(self, mms, pages):
         """Notes the state between two events in the peaks, which rise only where something was made."""

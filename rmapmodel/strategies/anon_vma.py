@@ -151,8 +151,7 @@ class AnonVmaStrategy(Strategy):
     # -- pages: only a page's first mapping sets where it points
 
     def mapped_new(self, vma, frames, pages):
-        self.frames.anchor[frames] = vma.anon.number
-        self.frames.index[frames] = pages - vma.start + vma.pgoff
+        self.frames.set_anchor(frames, vma.anon.number, pages - vma.start + vma.pgoff)
 
     def swapped_in(self, vma, frames, pages, exclusive):
         fresh = self.frames.anchor[frames] == 0

@@ -316,7 +316,7 @@ class AnonVmaChainStrategy(Strategy):
 
     def mapped_new(self, vma, frames, pages):
         shift = vma.pgoff - vma.start
-        self.frames.point(frames, vma.anon.number, pages + shift if shift else pages)
+        self.frames.set_anchor(frames, vma.anon.number, pages + shift if shift else pages)
 
     def reused(self, vma, frames, pages):
         """mm/rmap.c:page_move_anon_rmap: the page now belongs to the writer's own anon_vma."""

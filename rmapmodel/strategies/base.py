@@ -178,8 +178,9 @@ class Strategy:
 
     def follows_moves(self):
         """Whether the design has a say in what mremap moves, or keeps what that changes: else it is told nothing of pages."""
-        hooks = self.copies_before_move, self.moved, self.file_moved
-        return [getattr(hook, "__func__", None) for hook in hooks] != UNFOLLOWED
+        return not (getattr(self.moved, "__func__", None) is Strategy.moved
+                    and getattr(self.file_moved, "__func__", None) is Strategy.file_moved
+                    and getattr(self.copies_before_move, "__func__", None) is Strategy.copies_before_move)
 
     # -- told: address spaces and vmas ------------------------------------------------------------------------------
 
@@ -323,7 +324,3 @@ class Strategy:
         cuts = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(order)]
         for low, high in zip(cuts, cuts[1:]):
             yield int(ordered[low]), order[low:high]
-
-
-UNFOLLOWED = [Strategy.copies_before_move, Strategy.moved, Strategy.file_moved]
-"""The hooks of a design that does not follow moves."""

@@ -86,6 +86,7 @@ class AnonMmFamilies(Strategy):
         else:
             self.ledger.lock_gone("anonmm head", anonmm.number)
             self.family_gone(family)
+            family.head = None
 
     def family_gone(self, family):
         """The last anonmm of a family is freed."""
@@ -97,8 +98,7 @@ class AnonMmFamilies(Strategy):
 
     def point(self, frames, pages, anonmm):
         """Points pages that nothing else maps at an anonmm."""
-        self.frames.anchor[frames] = anonmm.number
-        self.frames.index[frames] = pages
+        self.frames.set_anchor(frames, anonmm.number, pages)
         anonmm.pages += len(frames)
 
     def unmapped(self, mm, frames, pages):

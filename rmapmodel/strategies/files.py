@@ -85,8 +85,10 @@ class FilePages:
             self._lock(vma, 1)
         elif self.strategy.walks_files:
             self.strategy.ledger.hold_on("i_mmap", self.modes[0], 1)
-        if vma.file.shmem and vma.file.vmas == 1:  # the last, with which the file goes
-            self.strategy.ledger.lock_gone("i_mmap", vma.file.number)
+
+    def gone(self, file):
+        """A file that no vma maps any more is freed."""
+        self.strategy.ledger.lock_gone("i_mmap", file.number)
 
     def walk(self, walk, at, log):
         """Finds the mappings of page cache frames; cost as search()."""

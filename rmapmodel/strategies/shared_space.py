@@ -125,8 +125,7 @@ class SharedSpaceStrategy(Strategy):
     # -- pages
 
     def mapped_new(self, vma, frames, pages):
-        self.frames.anchor[frames] = vma.mm.anon.number
-        self.frames.index[frames] = pages - vma.start + vma.anon_offset
+        self.frames.set_anchor(frames, vma.mm.anon.number, pages - vma.start + vma.anon_offset)
 
     def swapped_in(self, vma, frames, pages, exclusive):
         fresh = self.frames.anchor[frames] == 0

@@ -146,6 +146,7 @@ class Machine:
             file.cache.clear()
             if self.file_numbers.pop(file.number, None):
                 self.budget.free(FILE_MEMORY)
+                self.strategy.files.gone(file)
 
     # -- the truth ---------------------------------------------------------------------------------------------------
 

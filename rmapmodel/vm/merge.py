@@ -131,7 +131,7 @@ class Merger:
         left, right = self._joins_below(area, prev), self._joins_above(area, next)
         if left:
             return self._take_over(prev, area, next if right and self.strategy.ends_compatible(prev, next) else None)
-        return self._grow_down(next, area) if right and self.kernel.files_merge else None
+        return self._grow_down(next, area) if right and self._files_merge else None
 
     def _copied_2_4(self, area):
         # mm/mremap.c:move_vma, 2.4.22 and 2.6.0: anonymous private areas only

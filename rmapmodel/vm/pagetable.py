@@ -19,13 +19,14 @@ class PageTable:
         self.leaves, self.budget = {}, budget
 
     def spans(self, start, end):
-        """Yields (page, entries) for each existing leaf's part of [start, end), in order; `entries` is a view."""
+        """The (page, entries) of each existing leaf's part of [start, end), in order; `entries` is a view."""
         first, last = start // LEAF, (end - 1) // LEAF
-        if first == last:
-            leaf = self.leaves.get(first)
-            if leaf is not None:
-                yield start, leaf[start - first * LEAF:end - first * LEAF]
-            return
+        if first != last:
+            return self._spans(first, last, start, end)
+        leaf = self.leaves.get(first)
+        return () if leaf is None else ((start, leaf[start - first * LEAF:end - first * LEAF]),)
+
+    def _spans(self, first, last, start, end):
         if last - first >= len(self.leaves):
             numbers = sorted(number for number in self.leaves if first <= number <= last)
         else:
@@ -41,12 +42,13 @@ class PageTable:
                     yield base + low, leaf[low:high]
 
     def make(self, start, end):
-        """Yields (page, entries) for every part of [start, end), making the leaves that are missing."""
+        """The (page, entries) of every leaf's part of [start, end), making the leaves that are missing."""
         first, last = start // LEAF, (end - 1) // LEAF
-        if first == last:
-            yield start, self._leaf(first)[start - first * LEAF:end - first * LEAF]
-            return
-        numbers = range(first, last + 1)
+        if first != last:
+            return self._make(range(first, last + 1), start, end)
+        return ((start, self._leaf(first)[start - first * LEAF:end - first * LEAF]),)
+
+    def _make(self, numbers, start, end):
         if len(numbers) > len(self.leaves):
             self.budget.foresee((len(numbers) - len(self.leaves)) * (LEAF * 4 + 200))
         for number in numbers:
@@ -62,17 +64,18 @@ class PageTable:
         return leaf
 
     def held(self, start, end):
-        """Yields (pages, entries) arrays of what is not 0 in [start, end), ascending, `BATCH` leaves at a time."""
-        number = start // LEAF
-        if number == (end - 1) // LEAF:
-            leaf = self.leaves.get(number)
-            if leaf is not None:
-                entries = leaf[start - number * LEAF:end - number * LEAF]
-                at = entries.nonzero()[0]
-                if len(at):
-                    yield at + start, entries[at].astype(np.intp)
-            return
-        spans = self.spans(start, end)
+        """The (pages, entries) arrays of what is not 0 in [start, end), ascending, `BATCH` leaves at a time."""
+        first, last = start // LEAF, (end - 1) // LEAF
+        if first != last:
+            return self._held(self._spans(first, last, start, end))
+        leaf = self.leaves.get(first)
+        if leaf is None:
+            return ()
+        entries = leaf[start - first * LEAF:end - first * LEAF]
+        at = entries.nonzero()[0]
+        return ((at + start, entries[at].astype(np.intp)),) if len(at) else ()
+
+    def _held(self, spans):
         while batch := list(islice(spans, BATCH)):
             first, parts = zip(*batch)
             entries = np.concatenate(parts, dtype=np.intp)
@@ -87,13 +90,14 @@ class PageTable:
             yield pages, entries if len(at) == len(entries) else entries.take(at)
 
     def take(self, start, end):
-        """As `held`, and empties what it yields when the caller is done with it."""
+        """Yields what `held` returns, and empties each part when the caller is done with it."""
         for pages, entries in self.held(start, end):
             yield pages, entries
             self.clear(pages.item(0), pages.item(-1) + 1)
 
     def move(self, start, end, shift):
-        """Moves what [start, end) holds by `shift` pages, to where nothing is; yields views of where entries are now."""
+        """Moves what [start, end) holds by `shift` pages, to where nothing is; returns views of where entries are now."""
+        moved = []
         for page, entries in list(self.spans(start, end)):
             if not np.count_nonzero(entries):
                 continue
@@ -101,14 +105,15 @@ class PageTable:
             there = self._leaf(number)[low:low + len(entries)]
             fits = len(there)
             there[:] = entries[:fits]
-            yield there
+            moved.append(there)
             if fits < len(entries):
                 there = self._leaf(number + 1)[:len(entries) - fits]
                 there[:] = entries[fits:]
-                yield there
+                moved.append(there)
             entries[:] = 0
             if not np.count_nonzero(self.leaves[page // LEAF]):
                 self._drop(page // LEAF)
+        return moved
 
     def store(self, pages, entries):
         """Puts entries at an ascending array of page numbers, making the leaves that are missing; cost O(pages)."""

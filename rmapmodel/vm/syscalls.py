@@ -186,7 +186,7 @@ def unmap_range(machine, mm, start, end, moved=False):
         for which, at in ((0, start), (-1, end)):
             if victims[which].start < at < victims[which].end:
                 outwards = machine.kernel.munmap_splits_outwards
-                new = machine.merger.split(victims[which], at, new_below=outwards == (at == start))
+                new = machine.merger.split(victims[which], at, new_below=outwards if which == 0 else not outwards)
                 if not outwards:
                     victims[which] = new
     mm.absent.remove(start, end)
@@ -450,8 +450,8 @@ def mremap(machine, event):
     mm = machine.mm_of(event.pid)
     start, new = _aligned(event.addr, "addr"), _aligned(event.new_addr, "new_addr")
     old_len, new_len = -(-event.len // PAGE), -(-event.new_len // PAGE)
-    flags = set(event.flags)
-    if len(flags) != len(event.flags):
+    flags = event.flags
+    if len(set(flags)) != len(flags):
         raise InputError("a flag is given twice", field="flags")
     fixed, dontunmap = "fixed" in flags, "dontunmap" in flags
     moves = fixed or dontunmap or new != start or old_len == 0
@@ -461,7 +461,7 @@ def mremap(machine, event):
         raise InputError("the range ends beyond user memory", field="new_len")
     if moves:
         _check_move(machine, mm, start, old_len, new, new_len, flags)
-    if _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap):
+    if mm.absent.items and _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap):
         return
     if not moves:
         _resize(machine, mm, start, old_len, new_len, new)
@@ -590,7 +590,8 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
     mm, strategy = vma.mm, machine.strategy
     if dontunmap and vma.flags & SPECIAL:
         raise InputError("dontunmap of a special mapping is refused", field="flags")
-    anon_pgoff = strategy.moved_offset(vma, start, start + old_len, new, new_len) if vma.may_hold_anon else new
+    private = vma.may_hold_anon
+    anon_pgoff = strategy.moved_offset(vma, start, start + old_len, new, new_len) if private else new
     if anon_pgoff is None:
         machine.refuse("mremap", faults.NO_OFFSETS)
         _leave_undone(machine, mm, start, old_len, new, new_len, moves=True, dontunmap=dontunmap)
@@ -603,7 +604,7 @@ def _move(machine, vma, start, old_len, new, new_len, dontunmap):
     if target.start <= start < target.end:
         vma = target  # an unfaulted source may have been merged into its own copy (copy_vma)
     try:
-        if vma.may_hold_anon:
+        if private:
             strategy.moves(vma, start, start + old_len, new)
         _move_ptes(machine, vma, target, start, new, old_len)
     except NoMemory:
@@ -633,8 +634,7 @@ def _move_ptes(machine, vma, target, start, new, length):
     else:
         machine.changed += mm.table.move(start, end, shift)
     if vma.flags & NONLINEAR:
-        for _ in mm.nonlinear.move(start, end, shift):
-            pass
+        mm.nonlinear.move(start, end, shift)
 
 
 def _move_followed(machine, vma, target, start, end, shift):

@@ -151,8 +151,12 @@ class Mm:
 
     def overlapping(self, start, end):
         """The vmas that share a page with [start, end), in order."""
-        first = self.position(start)
-        return self.vmas[first:bisect_left(self.starts, end, lo=first)] if start < end else []
+        if start >= end:
+            return []
+        first = bisect_right(self.starts, start)
+        if first and self.vmas[first - 1].end > start:
+            first -= 1
+        return self.vmas[first:bisect_left(self.starts, end, first)]
 
     def covers(self, start, end):
         """Whether every page of [start, end) lies in a vma."""

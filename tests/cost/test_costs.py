@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from rmapmodel.cost.ledger import Ledger
-from rmapmodel.errors import InputError
+from rmapmodel.errors import InputError, NoMemory
 from rmapmodel.events import Exit, Fork, Mmap, Mprotect, Mremap, Read, Reclaim, RemapFilePages, Spawn, Swapout, Write
 from rmapmodel.strategies import STRATEGIES
 from rmapmodel.study.replay import TIMELINE, Options, machine_for, replay
@@ -363,3 +363,15 @@ def test_locks_of_what_is_gone_stay_counted_and_take_no_memory(strategy, monkeyp
             assert ended(strategy, kernel, seed).ledger.costs() == machine.ledger.costs(), (kernel, seed)
         known = {(name, instance) for (name, _), locking in machine.ledger.locks.items() for instance in locking.by_instance}
         assert known <= {("i_mmap", file.number) for file in machine.files.values()}, (kernel, seed)
+
+
+def test_the_lock_of_shared_memory_goes_with_it_where_its_mapping_fails_too():
+    machine = machine_for(in_memory([]).header, "anon_vma_chain", Options(kernel="7.0"))
+    machine.apply(Spawn(1))
+    machine.apply(Mmap(1, A, P, "rw-", ["shared", "anonymous"]))
+    (locking,) = machine.ledger.locks.values()
+    assert locking.by_instance
+    machine.ledger.fail_at(1)
+    with pytest.raises(NoMemory):  # after the only mapping has been unmapped
+        machine.apply(RemapFilePages(1, A, P, 0))
+    assert not machine.processes[1].vmas and not locking.by_instance
