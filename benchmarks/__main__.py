@@ -2,8 +2,8 @@
 
     python -m benchmarks [--only kernel,growth] [--scale 0.1] [--large] [--write]
 
-`--large` adds ten million page events and a stream of a hundred million (half an hour); `--write` puts the table, the
-machine and the date into docs/performance.md.
+`--large` adds a stream of a hundred million events (ten minutes); `--write` puts the table, the machine and the date into
+docs/performance.md.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main():
     parser = argparse.ArgumentParser(prog="make bench", description="Speed, beside something measured in the same run.")
     parser.add_argument("--only", type=lambda text: text.split(","), default=TABLES, help=",".join(TABLES))
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of every size")
-    parser.add_argument("--large", action="store_true", help="10^7 page events, and a stream of 10^8")
+    parser.add_argument("--large", action="store_true", help="a stream of 10^8 events")
     parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     args = parser.parse_args()
     lines = [machine(), "", *table.head().splitlines()]

@@ -13,9 +13,9 @@ from .table import Row
 RUNS = 3
 
 
-def rows(scale=1.0, large=False):
-    """Page events, vmas and processes; `scale` shrinks the greatest sizes, `large` adds ten million page events."""
-    greatest = [round(n * scale) for n in (10_000_000 if large else 1_000_000, 100_000, 10_000)]
+def rows(scale=1.0):
+    """Page events, vmas and processes; `scale` shrinks the greatest sizes."""
+    greatest = [round(n * scale) for n in (10_000_000, 100_000, 10_000)]
     for what, least, most, events, target in (
             ("page events", 10_000, greatest[0], lambda n: page_touches(n, n // 5), "ours <= 1.05"),
             ("vmas, one page each", 10, greatest[1], lambda n: areas(n, 1), None),
