@@ -27,7 +27,7 @@ print(before, peak(), time.process_time() - started)
 
 
 def rows(scale=1.0, large=False):
-    """Bytes a pte, streams of three formats, starts; `scale` shrinks pages and events, `large` streams 10^8 of them."""
+    """Bytes a pte, streams of three formats and of two kinds, starts; `scale` shrinks pages and events, `large` streams 10^8 of them."""
     pages = max(2, round(8_000 * scale)) * 512
     bare = 4 + sum(np.dtype(kind).itemsize for kind in Frames.columns.values())
     with InAFile(range_touches(512, 512, 1)) as empty, InAFile(range_touches(pages, 512, 1)) as full:

@@ -195,34 +195,29 @@ class Strategy:
 
     def linked(self, vma):
         """A new vma is in place (mmap, brk)."""
-        if vma.file is not None:
-            self.files.link(vma)
+        self.files.link(vma)
 
     def forked(self, vma, parent_vma):
         """fork copied `parent_vma` as `vma`."""
-        if vma.file is not None:
-            self.files.link(vma, parent_vma)
+        self.files.link(vma, parent_vma)
 
     def copied(self, vma, source):
         """mremap made `vma` as the new place of part of `source`."""
-        if vma.file is not None:
-            self.files.link(vma)
+        self.files.link(vma)
 
     def moves(self, vma, start, end, new):
         """mremap is about to move what pages [start, end) of private `vma` hold to page `new` of the same mm."""
 
     def split(self, new, vma, old):
         """`new` was split off `vma`; `old` is the (start, end, pgoff, anon_pgoff) that `vma` had."""
-        if vma.file is not None:
-            self.files.split(new, vma)
+        self.files.split(new, vma)
 
     def adopted(self, survivor, donor):
         """`survivor`, which had no anonymous pages, is about to take in a range with those of `donor`."""
 
     def adjusted(self, vma, adjacent=None):
         """`vma` changed its range; with `adjacent`, the boundary between the two moved."""
-        if vma.file is not None:
-            self.files.adjust(vma, adjacent)
+        self.files.adjust(vma, adjacent)
 
     def dropped(self, vma):
         """mremap moved every page of `vma` away and left it in place (MREMAP_DONTUNMAP)."""
@@ -233,8 +228,7 @@ class Strategy:
 
     def unlinked(self, vma):
         """`vma` is gone: unmapped, merged away, or its mm ended; its pages went before it."""
-        if vma.file is not None:
-            self.files.unlink(vma)
+        self.files.unlink(vma)
 
     def prepared(self, vma):
         """`vma` is about to get its first anonymous page (anon_vma_prepare)."""

@@ -36,14 +36,16 @@ class FilePages:
 
     def link(self, vma, parent_vma=None):
         """Puts a vma into its file's set: beside its original at fork, else behind its equals."""
-        self._insert(vma, parent_vma)
-        self._lock(vma, 1)
+        if vma.file is not None:
+            self._insert(vma, parent_vma)
+            self._lock(vma, 1)
 
     def split(self, new, vma):
         """Puts `new` into its file's set and follows the change of `vma`, in one hold (mm/mmap.c:vma_adjust@2.6.11)."""
-        self._insert(new)
-        self._follow(vma)
-        self._lock(vma, 2)
+        if vma.file is not None:
+            self._insert(new)
+            self._follow(vma)
+            self._lock(vma, 2)
 
     def _lock(self, vma, nodes):
         if self.strategy.walks_files:
@@ -63,10 +65,11 @@ class FilePages:
 
     def adjust(self, vma, adjacent=None):
         """Follows a change of a vma's range (or of its boundary to an adjacent vma), or its becoming nonlinear."""
-        if adjacent is not None:
-            self._follow(adjacent)
-        self._follow(vma)
-        self._lock(vma, 1 if adjacent is None else 2)
+        if vma.file is not None:
+            if adjacent is not None:
+                self._follow(adjacent)
+            self._follow(vma)
+            self._lock(vma, 1 if adjacent is None else 2)
 
     def _follow(self, vma):
         tree, node = vma.file_node
@@ -78,13 +81,14 @@ class FilePages:
 
     def unlink(self, vma):
         """Takes a vma out of its file's set."""
-        tree, node = vma.file_node
-        tree.remove(node)
-        vma.file_node = None
-        if not self.strategy.merged_away(vma):
-            self._lock(vma, 1)
-        elif self.strategy.walks_files:
-            self.strategy.ledger.hold_on("i_mmap", self.modes[0], 1)
+        if vma.file is not None:
+            tree, node = vma.file_node
+            tree.remove(node)
+            vma.file_node = None
+            if not self.strategy.merged_away(vma):
+                self._lock(vma, 1)
+            elif self.strategy.walks_files:
+                self.strategy.ledger.hold_on("i_mmap", self.modes[0], 1)
 
     def gone(self, file):
         """A file that no vma maps any more is freed."""

@@ -113,11 +113,7 @@ def replay(trace, strategy, options=None, after=None, timeline=False):
     run = Run(machine, source=trace.header.source, missing=list(trace.header.missing))
     ledger, frames, mms = machine.ledger, machine.frames, machine.mms
     with collected_seldom():
-        for line, event in with_reclaim(trace, options, strategy):
-            try:
-                machine.apply(event, line)
-            except InputError as error:
-                raise _located(error, trace, line)
+        for line, _ in applied(machine, trace, with_reclaim(trace, options, strategy)):
             if line is not None:
                 run.events += 1
             ledger.sample(len(mms), frames.alive)
@@ -152,13 +148,9 @@ def applied(machine, trace, pairs=None):
         try:
             machine.apply(event, line)
         except InputError as error:
-            raise _located(error, trace, line)
+            error.path, error.line = trace.path, line
+            raise
         yield line, event
-
-
-def _located(error, trace, line):
-    error.path, error.line = trace.path, line
-    return error
 
 
 def with_reclaim(trace, options, strategy):

@@ -13,8 +13,7 @@ class Budget:
 
     def need(self, size):
         """Takes `size` bytes."""
-        if self.used + size > self.limit:
-            self.foresee(size)
+        self.foresee(size)
         self.used += size
 
     def foresee(self, size):

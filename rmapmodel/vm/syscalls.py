@@ -195,8 +195,7 @@ def unmap_range(machine, mm, start, end, moved=False):
         return
     if not moved:
         faults.zap(machine, mm, start, end)
-        if mm.nonlinear.leaves:
-            mm.nonlinear.clear(start, end)
+        mm.nonlinear.clear(start, end)
     at = bisect_left(mm.starts, start)
     del mm.vmas[at:at + len(victims)], mm.starts[at:at + len(victims)]
     for vma in victims:
@@ -461,7 +460,7 @@ def mremap(machine, event):
         raise InputError("the range ends beyond user memory", field="new_len")
     if moves:
         _check_move(machine, mm, start, old_len, new, new_len, flags)
-    if mm.absent.items and _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap):
+    if _needs_refused(machine, mm, start, old_len, new, new_len, moves, fixed, dontunmap):
         return
     if not moves:
         _resize(machine, mm, start, old_len, new_len, new)
